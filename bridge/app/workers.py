@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from bridge.app.adapters import Adapters
 from bridge.app.couriers import Worker
+from bridge.domain.destination import discard_command
 from bridge.domain.errors import StoreError
 from bridge.engine.delivery.breaker import DeliverySettings
 from bridge.engine.delivery.courier import Courier
@@ -83,5 +84,6 @@ def warn_of_unserved(store: Store, destinations: Iterable[str]) -> None:
     configured = set(destinations)
     for destination, depth in depths.items():
         if depth.pending and destination not in configured:
-            fields = {"destination": destination, "pending": depth.pending}
+            command = discard_command(destination)
+            fields = {"destination": destination, "pending": depth.pending, "to_discard": command}
             log.warning("deliveries wait for a destination that is not configured any more", extra=fields)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bridge.cli.listing import aligned
+from bridge.domain.destination import discard_command
 from bridge.domain.times import Timestamp, parse_rfc3339
 
 Entry = Mapping[str, Any]
 _ANSWER = 200  # characters of a response that are shown
 _ENDED = frozenset({"delivered", "dead"})
+REMOVED = "destination not configured any more"
 _ADVICE = {"retry": ("to retry at once", "retry"), "dead": ("to send the dead ones again", "redrive")}
 
 
@@ -19,15 +21,37 @@ def delivery_lines(request: Entry, now: Timestamp) -> list[str]:
     found = [
         (
             item["destination"], item["kind"], f"{item['state']} after {_attempts(item['attempts'])}",
-            next_attempt(item, now) or f"since {item['updated_at']}", _response(item),
+            _outlook(item, now) or f"since {item['updated_at']}", _response(item),
         )
         for item in request["deliveries"]
     ]  # fmt: skip
     lines = aligned(found) if found else ["none: nothing was sent"]
-    states = {item["state"] for item in request["deliveries"]}
-    return lines + [
-        f"{text}: {_command(command, request)}" for state, (text, command) in _ADVICE.items() if state in states
+    states = {item["state"] for item in request["deliveries"] if item["configured"] and not _discarded(item)}
+    return [
+        *lines,
+        *(f"{text}: {_command(command, request)}" for state, (text, command) in _ADVICE.items() if state in states),
+        *discard_lines(request["deliveries"]),
     ]
+
+
+def is_unserved(delivery: Entry) -> bool:
+    """Return whether a delivery can be discarded: it is not delivered, and its destination was removed."""
+    removed: bool = not delivery["configured"]
+    return removed and delivery["state"] != "delivered" and not _discarded(delivery)
+
+
+def discard_lines(deliveries: Iterable[Entry]) -> list[str]:
+    """Return for each receiver the command that ends its deliveries to destinations that were removed."""
+    commands = {discard_command(item["destination"]) for item in deliveries if is_unserved(item)}
+    return [f"to end those whose destination is not configured any more: {command}" for command in sorted(commands)]
+
+
+def _discarded(delivery: Entry) -> bool:
+    return (delivery["state"], delivery["reason"]) == ("dead", "discarded")
+
+
+def _outlook(delivery: Entry, now: Timestamp) -> str:
+    return REMOVED if is_unserved(delivery) else next_attempt(delivery, now)
 
 
 def next_attempt(delivery: Entry, now: Timestamp) -> str:
@@ -51,6 +75,10 @@ def nothing_retried(request: Entry, now: Timestamp) -> list[str]:
 def _why_not(delivery: Entry, request: Entry, now: Timestamp) -> str:
     if delivery["state"] == "delivered":
         return f"delivered at {delivery['updated_at']}"
+    if _discarded(delivery):
+        return f"discarded at {delivery['updated_at']}"
+    if is_unserved(delivery):
+        return f"{delivery['state']}; {REMOVED}"
     if delivery["state"] == "dead":
         return f"dead; {_command('redrive', request)} sends it again"
     return f"{delivery['state']}, {next_attempt(delivery, now)}"

@@ -23,7 +23,7 @@ from bridge.cli.names import (
     named,
 )
 from bridge.cli.options import BridgeUrl, HttpConfigFile, app
-from bridge.cli.output import echo, echo_lines
+from bridge.cli.output import echo, echo_lines, warn
 from bridge.cli.quick import DEFAULT_URL
 from bridge.cli.usage import Commands
 from bridge.domain.times import Timestamp, parse_rfc3339
@@ -113,6 +113,7 @@ def requests_deliveries(
 ) -> None:
     """List the deliveries that wait for an attempt or are dead, oldest first, with the reason and the next attempt."""
     from bridge.app import clock
+    from bridge.cli.delivery_text import discard_lines
 
     found = get(bridge_url, http_config, "deliveries", {"limit": limit})["deliveries"]
     now = clock.now()
@@ -125,6 +126,8 @@ def requests_deliveries(
     ]  # fmt: skip
     columns = ("request", "destination", "state", "attempts", "next attempt", "reason", "status")
     print_listing(found, rows, columns, ("kind", "queued", "response"), output, "no delivery waits, and none is dead")
+    for line in discard_lines(found):
+        warn(line)
 
 
 @requests_app.command("retry", short_help="Immediately retry the deliveries of a request.")
@@ -156,13 +159,24 @@ def requests_redrive(
     ] = "",
 ) -> None:
     """Requeue the dead deliveries of a request."""
+    path = _path(bridge_url, http_config, request_id)
     query = f"?{urlencode({'destination': destination})}" if destination else ""
-    count = post(bridge_url, http_config, f"{_path(bridge_url, http_config, request_id)}/redrive{query}")["redriven"]
+    count = post(bridge_url, http_config, f"{path}/redrive{query}")["redriven"]
+    if not count:
+        deliveries = get(bridge_url, http_config, path)["deliveries"]
+        dead = ", ".join(sorted({item["destination"] for item in deliveries if item["state"] == "dead"}))
+        whose = f"this request to {destination!r}" if destination else "this request"
+        warn(f"nothing requeued: no delivery of {whose} is dead" + (f"; dead: {dead}" if dead else ""))
+        raise typer.Exit(1)
     echo(f"{count} deliver{'y' if count == 1 else 'ies'} requeued")
 
 
 def _next(delivery: Mapping[str, Any], now: Timestamp) -> str | None:
     """Return when the next attempt of a delivery is made; None if none follows."""
+    from bridge.cli.delivery_text import REMOVED, is_unserved
+
+    if is_unserved(delivery):
+        return REMOVED
     if delivery["state"] == "dead":
         return None
     return "due" if parse_rfc3339(delivery["next_at"]) <= now else delivery["next_at"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 ALERTMANAGER = "alertmanager"  # integration of receivers to which requests are alerts
@@ -32,3 +33,8 @@ class Destination:
         """Return the destination with this text. Raises ValueError for any other text."""
         receiver, integration, index = text.rsplit("/", 2)
         return cls(receiver, integration, int(index))
+
+
+def discard_command(destination: str) -> str:
+    """Return the command that ends the deliveries to a destination that was removed, and to others of its receiver."""
+    return f"retrain-bridge deliveries discard --receiver {shlex.quote(Destination.parse(destination).receiver)}"

@@ -74,6 +74,7 @@ def test_pending_deliveries_without_a_receiver_are_logged(caplog: pytest.LogCapt
     store = Queues()
     warn_of_unserved(store, ["team/log/0"])
     assert [record.destination for record in caplog.records] == ["old/log/0"]  # type: ignore[attr-defined]
+    assert caplog.records[0].to_discard == "retrain-bridge deliveries discard --receiver old"  # type: ignore[attr-defined]
     store.fails = True
     warn_of_unserved(store, [])
     assert len(caplog.records) == 1

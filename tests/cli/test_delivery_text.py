@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bridge.cli.delivery_text import delivery_lines, next_attempt, nothing_retried
@@ -11,10 +13,11 @@ from tests.support.fake_views import AT, ID
 NOW, LATER = AT + 10_000, rfc3339(AT + 60_000)
 
 
-def delivery(state: str, next_at: str | None = LATER) -> dict[str, object]:
+def delivery(state: str, next_at: str | None = LATER, **more: object) -> dict[str, object]:
     return {
-        "destination": "team/coordinator/0", "kind": "firing", "state": state, "attempts": 1, "next_at": next_at,
-        "updated_at": rfc3339(AT), "reason": "", "status": 0, "answer": "",
+        "configured": True, "destination": "team/coordinator/0",
+        "kind": "firing", "state": state, "attempts": 1, "next_at": next_at,
+        "updated_at": rfc3339(AT), "reason": "", "status": 0, "answer": "", **more,
     }  # fmt: skip
 
 
@@ -46,6 +49,23 @@ def test_every_delivery_has_its_line_and_each_state_its_command() -> None:
         f"to send the dead ones again: retrain-bridge requests redrive {ID[:8]}",
     ]
     assert delivery_lines({"id": ID, "deliveries": []}, NOW) == ["none: nothing was sent"]
+
+
+def test_a_delivery_without_its_destination_is_discarded_and_not_sent() -> None:
+    """One that was discarded, and one that was delivered, need no command."""
+    gone: dict[str, Any] = {"configured": False, "destination": "on call/webhook/0"}
+    items = [delivery("retry", **gone), delivery("dead", **gone), delivery("dead", reason="discarded", **gone)]
+    request = {"id": ID, "deliveries": [*items, delivery("delivered", **gone), delivery("dead", reason="discarded")]}
+    lines = [" ".join(line.split()) for line in delivery_lines(request, NOW)]
+    assert lines[0] == "on call/webhook/0 firing retry after 1 attempt destination not configured any more"
+    assert lines[1] == "on call/webhook/0 firing dead after 1 attempt destination not configured any more"
+    assert lines[2] == f"on call/webhook/0 firing dead after 1 attempt since {rfc3339(AT)} discarded"
+    command = "retrain-bridge deliveries discard --receiver 'on call'"
+    assert lines[5:] == [f"to end those whose destination is not configured any more: {command}"]
+    assert nothing_retried({"id": ID, "deliveries": items[::2]}, NOW) == [
+        "on call/webhook/0 (firing): retry; destination not configured any more",
+        f"on call/webhook/0 (firing): discarded at {rfc3339(AT)}",
+    ]
 
 
 def test_each_delivery_that_was_not_retried_has_its_reason() -> None:

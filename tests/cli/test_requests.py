@@ -11,7 +11,7 @@ from bridge.domain.request import OperatorAction
 from bridge.domain.times import rfc3339
 from bridge.ports import DeliveryState, RequestFilter
 from tests.cli.conftest import REQUEST, Api, Command, columns
-from tests.support.fake_views import AT, ID
+from tests.support.fake_views import AT, DELIVERY, ID
 from tests.support.web import Site
 
 FUTURE = 4_102_444_800_000  # in 2100
@@ -63,6 +63,27 @@ def test_redrive_prints_the_number_of_deliveries(command: Command, api: Api) -> 
     answers["data"] = {"redriven": 2}
     assert command("requests", "redrive", "x", "--destination=a/b/0")[1] == "2 deliveries requeued\n"
     assert asked[-1] == ("POST", "/api/v1/requests/x/redrive?destination=a%2Fb%2F0")
+
+
+def test_redrive_names_what_is_dead_if_it_requeues_nothing(command: Command, site: Site) -> None:
+    """The destination may be mistyped; the exit code is 1."""
+    dead = replace(DELIVERY, state=DeliveryState.DEAD)
+    site.commands.dead, site.queries.sent_to = 0, [dead, DELIVERY]
+    code, out, err = command("requests", "redrive", ID, "--destination=old/foo/1")
+    text = "nothing requeued: no delivery of this request to 'old/foo/1' is dead; dead: team/coordinator/0\n"
+    assert (code, out, err) == (1, "", text)
+    site.queries.sent_to = []
+    assert command("requests", "redrive", ID) == (1, "", "nothing requeued: no delivery of this request is dead\n")
+
+
+def test_deliveries_to_a_removed_destination_are_marked(command: Command, site: Site) -> None:
+    """The command that ends them is on standard error, so that the listing can be piped."""
+    site.queries.configured = ()
+    code, out, err = command("requests", "deliveries")
+    assert (code, columns(out)[1][4]) == (0, "destination not configured any more")
+    assert err.endswith("not configured any more: retrain-bridge deliveries discard --receiver team\n")
+    (item,) = json.loads(command("requests", "deliveries", "-o", "json")[1])
+    assert item["configured"] is False
 
 
 def test_filters_are_passed_to_the_store(command: Command, site: Site) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.domain.destination import Destination
+from bridge.domain.destination import Destination, discard_command
 
 
 @pytest.mark.parametrize("receiver", ["oncall", "team/oncall", "with space"])
@@ -19,3 +19,7 @@ def test_the_text_can_be_parsed_again(receiver: str) -> None:
 def test_another_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"invalid literal|not enough values"):
         Destination.parse(text)
+
+
+def test_the_command_that_discards_is_quoted_for_a_shell() -> None:
+    assert discard_command("team/on call/webhook/2") == "retrain-bridge deliveries discard --receiver 'team/on call'"

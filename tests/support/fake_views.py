@@ -107,6 +107,8 @@ class FakeQueries:
     silenced: SilencesView | None = None
     started: list[Run] = field(default_factory=list)
     lived: list[Episode] = field(default_factory=lambda: [EPISODE])
+    sent_to: list[DeliveryRecord] = field(default_factory=lambda: [DELIVERY])
+    configured: tuple[str, ...] = ("team/coordinator/0", "on/call/webhook/1")
     changes: list[ConfigChange] = field(default_factory=list)
 
     def ready(self) -> tuple[bool, str]:
@@ -189,7 +191,7 @@ class FakeQueries:
         return REQUEST if request_id == ID else None
 
     def deliveries(self, request_id: str) -> list[DeliveryRecord]:
-        return [DELIVERY]
+        return self.sent_to
 
     def runs(self, request_id: str) -> list[Run]:
         return self.started if request_id == ID else []
@@ -202,6 +204,9 @@ class FakeQueries:
 
     def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
         return self.waiting
+
+    def destinations(self) -> Collection[str]:
+        return self.configured
 
     def queue_depths(self) -> Mapping[str, QueueDepth]:
         return {"team/coordinator/0": QueueDepth(1, AT - 60_000, 0), "on/call/webhook/1": QueueDepth(0, 0, 2)}
@@ -268,6 +273,7 @@ class FakeCommands:
     paused: list[Pause] = field(default_factory=list)
     retried: int = 0
     waiting_for_retry: int = 1
+    dead: int = 1
     refused: str = ""
 
     def reload(self) -> ReloadResult:
@@ -327,7 +333,7 @@ class FakeCommands:
     def redrive(self, request_id: str, destination: str | None = None) -> int:
         if request_id != ID:
             raise UnknownRequestError(f"there is no request {request_id!r}")
-        return 1 if destination is None else 2
+        return self.dead if destination is None else 2 * self.dead
 
 
 NAN = math.nan

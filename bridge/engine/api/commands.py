@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from msgspec.structs import replace
 
-from bridge.domain.errors import UnknownRequestError
+from bridge.domain.errors import RequestError, UnknownRequestError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Feedback, RequestRecord, RequestState
 from bridge.domain.times import Duration, Timestamp
@@ -16,7 +16,7 @@ from bridge.engine.api.discarding import Discarding
 from bridge.engine.api.operator_actions import CANCEL, OperatorActions, run_destinations
 from bridge.engine.api.views import Discarded, ReloadResult
 from bridge.engine.engine import Engine
-from bridge.ports import History, Outbox, Pause, RunLedger, RunState, StatusReport
+from bridge.ports import DeliveryState, History, Outbox, Pause, RunLedger, RunState, StatusReport
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ class EngineCommands:
         self._history = history
         self._outbox = outbox
         self._ledger = ledger
+        self._configured = configured
         self._reload = reload
         self._wake = wake
         self._now = now
@@ -119,12 +120,25 @@ class EngineCommands:
         )
 
     def redrive(self, request_id: str, destination: str | None = None) -> int:
-        """Queue dead deliveries again and return their number. destination: None for all."""
-        count = self._outbox.redrive(request_id, destination, self._now())
+        """Queue dead deliveries again and return their number. destination: None for all.
+
+        Those to destinations that are not configured any more stay dead; RequestError if there are no others.
+        """
+        chosen = self._dead(request_id, destination)
+        removed = sorted(chosen.difference(self._configured()))
+        if removed and len(removed) == len(chosen):
+            raise RequestError(f"destination not configured any more: {', '.join(removed)}")
+        count = sum(self._outbox.redrive(request_id, one, self._now()) for one in sorted(chosen.difference(removed)))
         self.settled([request_id])
         self._wake()
         log.info("deliveries queued again", extra={"request_id": request_id, "count": count})
         return count
+
+    def _dead(self, request_id: str, destination: str | None) -> set[str]:
+        """Return the destinations with dead deliveries of a request. destination: None for all."""
+        deliveries = self._history.deliveries(self._known(request_id).id)
+        dead = {item.destination for item in deliveries if item.state is DeliveryState.DEAD}
+        return dead if destination is None else dead & {destination}
 
     def retry(self, request_id: str) -> int:
         """Try deliveries that wait for a retry at once, and return their number."""

@@ -93,8 +93,7 @@ class EngineQueries:
         self._why_not_ready = why_not_ready
         self._configuration = configuration
         self._now = now
-        self._silent = silent
-        self._changes = changes
+        self._silent, self._changes = silent, changes
 
     def ready(self) -> tuple[bool, str]:
         """Return True if the bridge is ready, else the reason."""
@@ -256,6 +255,10 @@ class EngineQueries:
     def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
         """Return deliveries that are not made yet."""
         return self._history.pending_deliveries(limit)
+
+    def destinations(self) -> Collection[str]:
+        """Return the destinations of the configuration."""
+        return set(self._configured())
 
     def queue_depths(self) -> Mapping[str, QueueDepth]:
         """Return the queue of every destination, empty ones included."""

@@ -288,6 +288,10 @@ class Queries(Protocol):
         """Return deliveries that are not made yet."""
         ...
 
+    def destinations(self) -> Collection[str]:
+        """Return the destinations of the configuration."""
+        ...
+
     def queue_depths(self) -> Mapping[str, QueueDepth]:
         """Return the queue of every destination ("receiver/integration/index"), empty ones included."""
         ...
@@ -369,7 +373,7 @@ class Commands(Protocol):
         ...
 
     def redrive(self, request_id: str, destination: str | None = None) -> int:
-        """Queue dead deliveries again and return their number. destination: None for all."""
+        """Queue dead deliveries to configured destinations again and return their number. destination: None for all."""
         ...
 
     def retry(self, request_id: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
 import msgspec
@@ -142,12 +142,13 @@ def request(record: RequestRecord) -> request_structs.Request:
 
 
 def request_with_deliveries(
-    record: RequestRecord, deliveries: Iterable[DeliveryRecord], runs: Iterable[Run]
+    record: RequestRecord, deliveries: Iterable[DeliveryRecord], runs: Iterable[Run], configured: Collection[str]
 ) -> request_structs.RequestWithDeliveries:
-    """Encode a request with its state, deliveries and runs."""
+    """Encode a request with its state, deliveries and runs. configured: destinations of the configuration."""
     return request_structs.RequestWithDeliveries(
-        **_request_fields(record), deliveries=[delivery(item) for item in deliveries], runs=[run(item) for item in runs]
-    )
+        **_request_fields(record), deliveries=[delivery(item, configured) for item in deliveries],
+        runs=[run(item) for item in runs],
+    )  # fmt: skip
 
 
 def run(item: Run) -> request_structs.Run:
@@ -225,12 +226,13 @@ def silence(item: SilenceView) -> structs.Silence:
     )  # fmt: skip
 
 
-def delivery(item: DeliveryRecord) -> request_structs.Delivery:
-    """Encode a delivery."""
+def delivery(item: DeliveryRecord, configured: Collection[str]) -> request_structs.Delivery:
+    """Encode a delivery. configured: destinations of the configuration."""
     return request_structs.Delivery(
-        id=item.id, request_id=item.request_id, destination=item.destination, kind=item.kind, state=item.state,
-        attempts=item.attempts, queued_at=rfc3339(item.queued_at), next_at=time_or_none(item.next_at),
-        updated_at=rfc3339(item.updated_at), reason=item.reason, status=item.status, answer=item.answer,
+        id=item.id, request_id=item.request_id, destination=item.destination,
+        configured=item.destination in configured, kind=item.kind, state=item.state, attempts=item.attempts,
+        queued_at=rfc3339(item.queued_at), next_at=time_or_none(item.next_at), updated_at=rfc3339(item.updated_at),
+        reason=item.reason, status=item.status, answer=item.answer,
     )  # fmt: skip
 
 

@@ -32,11 +32,12 @@ class Act(Body):
 
 
 class Delivery(Body):
-    """Delivery of a request to one destination."""
+    """Delivery of a request to one destination. configured: whether the configuration has the destination."""
 
     id: Count
     request_id: str
     destination: str
+    configured: bool
     kind: Kind
     state: DeliveryState
     attempts: Count

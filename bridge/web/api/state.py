@@ -145,8 +145,8 @@ def request_routes(queries: Queries) -> APIRouter:
     @router.get("/deliveries", summary="Pending deliveries")
     def deliveries(limit: Limit = 100) -> Response:
         """List the deliveries that wait for an attempt, and the dead ones, oldest first."""
-        found = queries.pending_deliveries(limit)
-        return success(request_structs.Deliveries(deliveries=[encode.delivery(item) for item in found]))
+        found, configured = queries.pending_deliveries(limit), queries.destinations()
+        return success(request_structs.Deliveries(deliveries=[encode.delivery(item, configured) for item in found]))
 
     @router.get("/forecast")
     def forecast(project: str, pipeline: str) -> Response:
@@ -161,7 +161,8 @@ def request_routes(queries: Queries) -> APIRouter:
         record = queries.request(request_id)
         if record is None:
             return refusal(404, f"request {request_id!r} not found")
-        return success(encode.request_with_deliveries(record, queries.deliveries(request_id), queries.runs(request_id)))
+        deliveries, runs = queries.deliveries(request_id), queries.runs(request_id)
+        return success(encode.request_with_deliveries(record, deliveries, runs, queries.destinations()))
 
     return router
 

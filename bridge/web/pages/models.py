@@ -60,6 +60,7 @@ def routes(site: Site) -> APIRouter:
             paging=Paging(page, MODELS, listing.total > page * MODELS, listing.total),
             failing=[rule for rule in rules if rule.health == "err"],
             decisions=read(lambda: site.queries.decisions(DecisionFilter(limit=DECISIONS)) if whole else [], problems),
+            configured=site.queries.destinations(),
             deliveries=read(lambda: site.queries.pending_deliveries(DELIVERIES) if whole else [], problems),
             at_page=lambda number: site.link(
                 "/", q=q, state=chosen, without=without, page=number if number > 1 else ""

@@ -52,8 +52,8 @@ _NEEDED = {
     "withdraw": "only one that is held or awaits approval can be withdrawn.",
     "cancel": "only one whose runs can be cancelled, and were not yet, can be cancelled.",
     "start-again": "none of its runs is held.",
-    "retry": "none of its deliveries waits for a retry.",
-    "redrive": "none of its deliveries is dead.",
+    "retry": "none of its deliveries to a configured destination waits for a retry.",
+    "redrive": "none of its deliveries to a configured destination is dead.",
 }
 _MODEL = ("project", "pipeline", "version")
 Name = Annotated[str, Query(max_length=500)]
@@ -115,7 +115,7 @@ class _Action:
         """Return why the action is not possible in the present state; "" if it is."""
         queries = self.site.queries
         if self.name in FEEDBACK or self.name in actions(
-            record, queries.deliveries(record.id), queries.runs(record.id)
+            record, queries.deliveries(record.id), queries.destinations(), queries.runs(record.id)
         ):
             return ""
         return f"the request is {words(record.state.value)}, and {_NEEDED[self.name]}"

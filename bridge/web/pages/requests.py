@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated
 
 import msgspec
@@ -63,11 +63,12 @@ def routes(site: Site) -> APIRouter:
         problems: list[str] = []
         deliveries = read(lambda: site.queries.deliveries(request_id), problems)
         runs = read(lambda: site.queries.runs(request_id), problems)
+        configured = site.queries.destinations()
         episodes = read(lambda: site.queries.episodes(record.request.model), problems)
         return site.page(
             "request.html", runs=runs, record=record, request=record.request, deliveries=deliveries, problems=problems,
             timeline=timeline(record, deliveries, episodes), result=confirmation(result),
-            actions=actions(record, deliveries, runs),
+            actions=actions(record, deliveries, configured, runs), configured=configured,
             sent=msgspec.json.format(msgspec.json.encode(record.request.to_json()), indent=2).decode(),
         )  # fmt: skip
 
@@ -91,8 +92,10 @@ def _of_first_digits(site: Site, digits: str) -> Response:
     )  # fmt: skip
 
 
-def actions(record: RequestRecord, deliveries: Sequence[DeliveryRecord], runs: Sequence[Run] = ()) -> list[str]:
-    """Return the actions that are possible in the present state."""
+def actions(
+    record: RequestRecord, deliveries: Sequence[DeliveryRecord], configured: Collection[str], runs: Sequence[Run] = ()
+) -> list[str]:
+    """Return the actions that are possible in the present state. configured: destinations of the configuration."""
     possible = ["approve"] if record.state is RequestState.AWAITING_APPROVAL else []
     if record.state.waiting:
         possible += ["release", "withdraw"]
@@ -100,8 +103,9 @@ def actions(record: RequestRecord, deliveries: Sequence[DeliveryRecord], runs: S
         possible.append("cancel")
     if record.state.in_flight and any(run.held for run in runs):
         possible.append("start-again")
-    if any(item.state is DeliveryState.RETRY for item in deliveries):
+    states = {item.state for item in deliveries if item.destination in configured}
+    if DeliveryState.RETRY in states:
         possible.append("retry")
-    if any(item.state is DeliveryState.DEAD for item in deliveries):
+    if DeliveryState.DEAD in states:
         possible.append("redrive")
     return possible

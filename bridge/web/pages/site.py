@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.responses import HTMLResponse
 
 from bridge import __version__
+from bridge.domain.destination import discard_command
 from bridge.domain.errors import SourceError, StoreError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, RequestState
@@ -52,7 +53,7 @@ class Site:
         templates.trim_blocks = templates.lstrip_blocks = True
         templates.filters |= {
             "clock": clock, "figure": figure, "reading": reading, "words": words, "duration": duration, "spark": spark,
-            "parameter": parameter, "day": day,
+            "parameter": parameter, "day": day, "discard_command": discard_command,
         }  # fmt: skip
         templates.tests["apart"] = apart
         settings = self.settings

@@ -42,7 +42,7 @@ def _page(site: Site, since: Timestamp, result: str) -> HTMLResponse:
     return site.page(
         "status.html", result=result, problems=problems, since=since, python=platform.python_version(),
         groups=[(name, last, interval, _late(last or since, interval, now)) for name, last, interval in groups],
-        queues=read(lambda: sorted(queries.queue_depths().items()), problems),
+        configured=queries.destinations(), queues=read(lambda: sorted(queries.queue_depths().items()), problems),
         requests=queries.request_counts(), models=queries.model_counts(), configuration=queries.configuration(),
         changes=queries.config_changes(),        fleet=site.fleet(),
     )  # fmt: skip

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.domain.errors import StoreError
+from bridge.domain.errors import RequestError, StoreError, UnknownRequestError
 from bridge.domain.times import MINUTE
 from bridge.engine.api import discarding
 from bridge.engine.api.views import Discarded
-from bridge.ports import TickChanges
+from bridge.ports import Delivery, Result, TickChanges
+from tests.support.outbox import settle
 from tests.support.world import A, B, FixedRoutes, World, group, rule
 
 OLD, NEW = "old/webhook/0", "team/coordinator/0"
@@ -66,6 +67,26 @@ def test_deliveries_of_the_configuration_and_of_other_receivers_wait_on() -> Non
     world.routes.destinations = ()
     assert world.commands.discard("ol", "ada") == Discarded()
     assert [record.acts for record in world.requests()] == [(), ()]
+
+
+def test_deliveries_to_a_removed_receiver_are_not_redriven() -> None:
+    """They stay dead until the receiver is back; those to the other destinations of the request are queued again."""
+    world = removed(NEW)
+    world.commands.discard("old", "ada")
+    first, second = (record.id for record in world.requests())
+    for destination in (None, OLD):
+        with pytest.raises(RequestError, match=f"^destination not configured any more: {OLD}$"):
+            world.commands.redrive(first, destination)
+    (claim,) = world.store.claim(NEW, "w", world.now, 1000)
+    settle(world.store, claim, Delivery(Result.DEAD), world.now, world.now)
+    assert world.commands.redrive(claim.notification.request.id) == 1
+    states = {item.destination: item.state.value for item in world.store.deliveries(claim.notification.request.id)}
+    assert states == {OLD: "dead", NEW: "queued"}
+    assert world.commands.redrive(first, NEW) == 0
+    world.routes.destinations = (OLD, NEW)
+    assert [world.commands.redrive(item) for item in (first, second)] == [1, 1]
+    with pytest.raises(UnknownRequestError):
+        world.commands.redrive("0" * 32)
 
 
 def test_a_discard_that_is_not_stored_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

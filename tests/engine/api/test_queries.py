@@ -176,6 +176,7 @@ def test_queues_and_requests_are_counted() -> None:
     world = World(group(rule()))
     world.tick({A: 0.7})
     asked = queries(world)
+    assert asked.destinations() == {PLACE, "team/log/0"}
     assert asked.queue_depths() == {PLACE: QueueDepth(1, world.now, 0), "team/log/0": QueueDepth(0, 0, 0)}
     assert asked.request_counts() == {
         "held": 0,

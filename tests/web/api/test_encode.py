@@ -71,7 +71,7 @@ def test_a_pause_has_a_scope(project: str, pipeline: str, scope: str) -> None:
 
 
 def test_a_request_without_feedback_or_shared_cause() -> None:
-    found = encode.request_with_deliveries(structs.replace(REQUEST, hold_until=0), [DELIVERY], [])
+    found = encode.request_with_deliveries(structs.replace(REQUEST, hold_until=0), [DELIVERY], [], ())
     assert (found.feedback, found.shared_cause, found.hold_until) == (None, None, None)
-    assert (found.deliveries[0].status, found.runs) == (503, [])
+    assert (found.deliveries[0].status, found.deliveries[0].configured, found.runs) == (503, False, [])
     assert encode.forecast(None).next_retraining is None

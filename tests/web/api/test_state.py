@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx2 as httpx
 import pytest
@@ -126,6 +127,15 @@ def test_redrive_counts_and_knows_its_requests(site: Site) -> None:
     one = site.http.post(f"/api/v1/requests/{ID}/redrive", params={"destination": "a/b/0"})
     assert one.json()["data"] == {"redriven": 2}
     assert site.http.post("/api/v1/requests/unknown/redrive").status_code == 404
+
+
+def test_a_delivery_shows_whether_its_destination_is_configured(site: Site) -> None:
+    """In the listing and in its request."""
+    for configured in (("team/coordinator/0",), ()):
+        site.queries.configured = configured
+        for path in (f"/api/v1/requests/{ID}", "/api/v1/deliveries"):
+            found: Any = site.data(path)
+            assert [item["configured"] for item in found["deliveries"]] == [bool(configured)]
 
 
 def signed(body: bytes, secret: str = SECRET, at: int = AT // 1000) -> dict[str, str]:

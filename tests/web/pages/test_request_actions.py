@@ -101,6 +101,23 @@ def test_redrive_is_offered_for_dead_deliveries(site: Site, monkeypatch: pytest.
     assert site.http.post(f"/requests/{ID}/redrive", data=PRESSED).status_code == 409
 
 
+def test_deliveries_to_a_removed_destination_are_neither_retried_nor_redriven(site: Site) -> None:
+    """The pages name the command that ends them, except for one that was discarded."""
+    site.queries.configured = ()
+    gone = "destination not configured any more"
+    command = "retrain-bridge deliveries discard --receiver team"
+    for path in (f"/requests/{ID}", "/", "/status"):
+        page = site.http.get(path).text
+        assert (gone in page, command in page) == (True, True), path
+    site.queries.sent_to = [DELIVERY, replace(DELIVERY, state=DeliveryState.DEAD)]
+    page = site.http.get(f"/requests/{ID}").text
+    for what in ("retry", "redrive"):
+        assert f"/requests/{ID}/{what}" not in page
+        assert "to a configured destination" in site.http.get(f"/requests/{ID}/{what}").text
+    site.queries.sent_to = [replace(DELIVERY, state=DeliveryState.DEAD, reason="discarded")]
+    assert gone not in site.http.get(f"/requests/{ID}").text
+
+
 def test_a_request_refused_by_a_gate_keeps_the_form(site: Site) -> None:
     """Unless it is forced; missing fields are named."""
     form = {"project": "shop", "pipeline": "ranking", "version": "7", "reason": "new data", "by": "kim"}
