@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from bridge.cli.calls import post, user
+from bridge.cli.calls import get, post, user
+from bridge.cli.delivery_text import is_unserved
+from bridge.cli.listing import MOST
 from bridge.cli.options import BridgeUrl, By, HttpConfigFile, Note, app
-from bridge.cli.output import echo
+from bridge.cli.output import echo, warn
 from bridge.cli.quick import DEFAULT_URL
 from bridge.cli.usage import Commands
+from bridge.domain.destination import Destination
 
 deliveries_app = Commands(no_args_is_help=True, help="Manage the deliveries of a running bridge.")
 app.add_typer(deliveries_app, name="deliveries")
@@ -34,15 +39,36 @@ def discard(
 ) -> None:
     """End the waiting and dead deliveries to destinations of a receiver that are not configured any more."""
     if not yes:
-        question = f"End all deliveries to destinations of receiver {receiver!r} that are not configured any more?"
+        removed = _removed(bridge_url, http_config)
+        count = sum(_receiver(item) == receiver for item in removed)
+        if not count:
+            _refuse(receiver, removed)
+        text = f"{'at least ' if len(removed) == MOST else ''}{count} deliver{'y' if count == 1 else 'ies'}"
+        question = f"End {text} to destinations of receiver {receiver!r} that are not configured any more?"
         typer.confirm(question, abort=True)
     body = {"receiver": receiver, "by": by or user(), "note": note}
     found = post(bridge_url, http_config, "deliveries/discard", body)
     if not found["discarded"]:
-        echo(f"nothing discarded: no delivery waits for a destination of {receiver!r} that is not configured")
-        return
+        _refuse(receiver, _removed(bridge_url, http_config))
     count, requests = found["discarded"], found["requests"]
     echo(
         f"{count} deliver{'y' if count == 1 else 'ies'} of {requests} request{'' if requests == 1 else 's'} discarded:"
         f" {', '.join(found['destinations'])}"
     )
+
+
+def _removed(url: str, http_config: Path | None) -> list[Mapping[str, Any]]:
+    """Return the deliveries that can be discarded, as far as a listing has them."""
+    return [item for item in get(url, http_config, "deliveries", {"limit": MOST})["deliveries"] if is_unserved(item)]
+
+
+def _receiver(delivery: Mapping[str, Any]) -> str:
+    return Destination.parse(delivery["destination"]).receiver
+
+
+def _refuse(receiver: str, removed: Sequence[Mapping[str, Any]]) -> NoReturn:
+    """Say that a receiver has no delivery to discard, and which receivers have some. Exits 1."""
+    names = ", ".join(sorted({_receiver(item) for item in removed}))
+    others = f"receivers with such deliveries: {names}" if names else "no receiver has such deliveries"
+    warn(f"nothing discarded: no delivery waits for a destination of {receiver!r} that is not configured; {others}")
+    raise typer.Exit(1)

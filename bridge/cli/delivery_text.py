@@ -94,4 +94,9 @@ def _attempts(number: int) -> str:
 
 def _response(delivery: Entry) -> str:
     status = f"HTTP {delivery['status']}" if delivery["status"] else ""
-    return " ".join(filter(None, (delivery["reason"], status, delivery["answer"][:_ANSWER])))
+    return " ".join(filter(None, (delivery["reason"], status, shown_answer(delivery["answer"]))))
+
+
+def shown_answer(text: str) -> str:
+    """Return the beginning of an answer, with "..." if it was cut."""
+    return text if len(text) <= _ANSWER else f"{text[:_ANSWER]}..."

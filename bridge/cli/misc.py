@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bridge import __version__
+from bridge.cli.delivery_text import shown_answer
 from bridge.cli.options import BridgeUrl, ConfigFile, HttpConfigFile, app
 from bridge.cli.output import echo, echo_lines, warn
 from bridge.cli.quick import DEFAULT_URL
@@ -48,7 +49,7 @@ def send_test(
     for destination, delivery in send(config_file, receiver):
         failed |= delivery.result.value != "delivered"
         status = f" HTTP {delivery.status}" if delivery.status else ""
-        echo(f"{destination}: {delivery.result.value} ({delivery.reason}{status}) {delivery.answer[:200]!r}")
+        echo(f"{destination}: {delivery.result.value} ({delivery.reason}{status}) {shown_answer(delivery.answer)!r}")
     raise typer.Exit(1 if failed else 0)
 
 

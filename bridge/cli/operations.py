@@ -12,14 +12,13 @@ from bridge.cli.names import MODEL, ModelArgument, Pipeline, Project, Version, f
 from bridge.cli.options import BridgeUrl, By, HttpConfigFile, Note, app
 from bridge.cli.output import echo
 from bridge.cli.quick import DEFAULT_URL
-from bridge.cli.requests import RequestId, requests_app
+from bridge.cli.requests import RequestId, requests_app, state_text
 
 
 def _act(action: str, request_id: str, url: str, http_config: HttpConfigFile, by: str, note: str) -> None:
     path = f"requests/{quote(full_id(url, http_config, request_id), safe='')}/{action}"
     request = post(url, http_config, path, {"by": by or user(), "note": note})
-    held = f", held: {request['hold']}" if request.get("hold") else ""
-    echo(f"{request['id']}: {request['state']}{held}")
+    echo(f"{request['id']}: {state_text(request['state'], request.get('hold'))}")
 
 
 @requests_app.command("approve", short_help="Approve a request that awaits approval.")

@@ -129,3 +129,16 @@ def print_problems(problems: Iterable[Problem]) -> None:
         warn(problem)
     if problems:
         warn(f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found")
+
+
+def length_of_time(text: str) -> str:
+    """Return the length of a pause or silence as it was given. Raises BadParameter if the bridge would refuse it."""
+    from bridge.web.api.pauses import parse_length
+
+    try:
+        length = parse_length(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    if not length:
+        raise typer.BadParameter("must be greater than 0, for example 1h")
+    return text

@@ -22,7 +22,7 @@ from bridge.cli.names import (
     require_known,
     shown,
 )
-from bridge.cli.options import BridgeUrl, By, HttpConfigFile, Note, app
+from bridge.cli.options import BridgeUrl, By, HttpConfigFile, Note, app, length_of_time
 from bridge.cli.output import echo, warn
 from bridge.cli.quick import DEFAULT_URL
 from bridge.cli.usage import Commands
@@ -43,7 +43,10 @@ def pause(
     pipeline: Pipeline = "",
     everything: Annotated[bool, typer.Option("--all", help="Pause every pipeline; needs --note.")] = False,
     length: Annotated[
-        str, typer.Option("--for", metavar="DURATION", help="Length of the pause, such as 2h; at most 30d.")
+        str,
+        typer.Option(
+            "--for", parser=length_of_time, metavar="DURATION", help="Length of the pause, such as 2h; at most 30d."
+        ),
     ] = "1d",
     note: Note = "",
     force: Force = False,

@@ -69,7 +69,7 @@ def requests_list(
     rows = [
         {
             **item, "model": model_name(item), "triggered": item["triggered_at"], "held until": item["hold_until"],
-            "ended": item["ended_at"], "helped": item["verdict"], "state": _state(item["state"], item["hold"]),
+            "ended": item["ended_at"], "helped": item["verdict"], "state": state_text(item["state"], item["hold"]),
             "actions": "; ".join(f"{act['what']} by {act['who']}" for act in item["acts"]),
         }
         for item in found
@@ -78,7 +78,7 @@ def requests_list(
     warn_of_more("requests", len(found), data["next"])
 
 
-def _state(state: str, hold: str | None) -> str:
+def state_text(state: str, hold: str | None) -> str:
     """Return the state, and the gate that holds the request unless the state says it."""
     return f"{state} ({hold})" if hold and state == "held" else state
 

@@ -23,7 +23,7 @@ from bridge.cli.names import (
     require_known,
     shown,
 )
-from bridge.cli.options import BridgeUrl, By, HttpConfigFile, app
+from bridge.cli.options import BridgeUrl, By, HttpConfigFile, app, length_of_time
 from bridge.cli.output import echo
 from bridge.cli.quick import DEFAULT_URL
 from bridge.cli.usage import Commands
@@ -47,7 +47,10 @@ def silence(
     pipeline: Pipeline = "",
     version: Version = "",
     length: Annotated[
-        str, typer.Option("--for", metavar="DURATION", help="Length of the silence, such as 2h; at most 30d.")
+        str,
+        typer.Option(
+            "--for", parser=length_of_time, metavar="DURATION", help="Length of the silence, such as 2h; at most 30d."
+        ),
     ] = "1h",
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Comment of the silence.")] = "",
     force: Force = False,

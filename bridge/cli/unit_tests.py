@@ -65,7 +65,7 @@ def run_rule_tests(
     if junit is not None:
         junit.write_bytes(as_junit(outcomes))
     if not outcomes:
-        echo("no tests ran")
+        echo(f"no test matches {run!r}" if run else "no tests ran")
     if not outcomes or not all(outcome.passed for outcome in outcomes):
         raise typer.Exit(1)
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.cli.conftest import Command
+from tests.support.fake_views import DELIVERY
 from tests.support.web import Site
+
+GONE = replace(DELIVERY, destination="old/webhook/0")
 
 
 def test_discarding_needs_a_confirmation(command: Command, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -13,11 +18,12 @@ def test_discarding_needs_a_confirmation(command: Command, site: Site, monkeypat
     answers = iter([False, True])
 
     def confirm(question: str, *, abort: bool) -> None:
-        assert "receiver 'old'" in question
+        assert question == "End 2 deliveries to destinations of receiver 'old' that are not configured any more?"
         if not next(answers):
             raise SystemExit(1)
 
     monkeypatch.setattr("typer.confirm", confirm)
+    site.queries.waiting = [GONE, GONE, DELIVERY]
     assert command("deliveries", "discard", "--receiver=old")[0] == 1
     assert site.commands.acts == []
     for words in ((), ("--yes",)):
@@ -26,10 +32,14 @@ def test_discarding_needs_a_confirmation(command: Command, site: Site, monkeypat
     assert site.commands.acts == [("discard old", "ada", "gone")] * 2
 
 
-def test_discarding_again_changes_nothing(command: Command, site: Site) -> None:
-    """The receiver is configured, unknown, or was discarded before."""
-    code, out, _ = command("deliveries", "discard", "--receiver=team", "--yes")
-    assert (code, out) == (
-        0, "nothing discarded: no delivery waits for a destination of 'team' that is not configured\n"
-    )  # fmt: skip
+def test_discarding_nothing_fails_and_names_who_has_such_deliveries(command: Command, site: Site) -> None:
+    """The receiver is configured, mistyped, or its deliveries were discarded before."""
+    start = "nothing discarded: no delivery waits for a destination of 'olld' that is not configured; "
+    for yes in ([], ["--yes"]):
+        site.queries.waiting = [GONE, DELIVERY]
+        words = ("deliveries", "discard", "--receiver=olld", *yes)
+        assert command(*words) == (1, "", f"{start}receivers with such deliveries: old\n")
+        site.queries.waiting = [DELIVERY]
+        assert command(*words) == (1, "", f"{start}no receiver has such deliveries\n")
+    assert site.commands.acts == []
     assert command("deliveries", "discard", "--yes")[0] == 2

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.cli.delivery_text import delivery_lines, next_attempt, nothing_retried
+from bridge.cli.delivery_text import delivery_lines, next_attempt, nothing_retried, shown_answer
 from bridge.domain.times import rfc3339
 from tests.support.fake_views import AT, ID
 
@@ -66,6 +66,11 @@ def test_a_delivery_without_its_destination_is_discarded_and_not_sent() -> None:
         "on call/webhook/0 (firing): retry; destination not configured any more",
         f"on call/webhook/0 (firing): discarded at {rfc3339(AT)}",
     ]
+
+
+def test_an_answer_that_is_cut_ends_in_dots() -> None:
+    assert shown_answer("x" * 200) == "x" * 200
+    assert shown_answer("x" * 201) == "x" * 200 + "..."
 
 
 def test_each_delivery_that_was_not_retried_has_its_reason() -> None:

@@ -23,7 +23,7 @@ def test_an_action_is_posted_and_the_new_state_is_printed(command: Command, api:
     """The id is quoted in the path, and the gate that still holds the request is printed."""
     calls, answers = api
     answers["data"] = {"id": "a/b", "state": "held", "hold": "cooldown"}
-    assert command("requests", action, "a/b", "--by=ada") == (0, "a/b: held, held: cooldown\n", "")
+    assert command("requests", action, "a/b", "--by=ada") == (0, "a/b: held (cooldown)\n", "")
     assert calls == [("POST", f"/api/v1/requests/a%2Fb/{action}")]
 
 

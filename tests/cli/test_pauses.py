@@ -53,3 +53,14 @@ def test_a_pipeline_is_named_as_elsewhere(command: Command, site: Site) -> None:
     assert command("pause", "shop/ranking/7")[0] == 2
     code, out, _ = command("resume", "shop/ranking")
     assert (code, out.splitlines()[0]) == (0, "resumed: shop/ranking")
+
+
+@pytest.mark.parametrize(("length", "said"), [("0s", "greater than 0"), ("soon", "soon"), ("31d", "at most 30d")])
+def test_a_length_that_cannot_be_is_refused_with_its_option(
+    command: Command, site: Site, length: str, said: str
+) -> None:
+    """Before the bridge is called; a pause of no length would end one."""
+    for words in (("pause", "--all", "--note=x"), ("silence", "shop")):
+        code, _, err = command(*words, f"--for={length}")
+        assert (code, "'--for'" in err, said in err, "http://" in err) == (2, True, True, False), err
+    assert site.commands.paused == []

@@ -64,7 +64,7 @@ def test_junit_is_written_for_failures_too(command: Command, outcomes: list[Outc
 def test_no_test_at_all_is_a_failure(command: Command, outcomes: list[Outcome]) -> None:
     """A misspelled --run must not look like success; it is matched anywhere in the name."""
     outcomes.append(PASSED)
-    assert command("test", "rules", "tests.yml", "--run=drift") == (1, "no tests ran\n", "")
+    assert command("test", "rules", "tests.yml", "--run=drift") == (1, "no test matches 'drift'\n", "")
     assert command("test", "rules", "tests.yml", "--run=uie")[0] == 0
 
 

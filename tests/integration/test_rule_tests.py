@@ -363,4 +363,4 @@ def test_every_error_of_an_invalid_file_is_reported(tmp_path: Path) -> None:
 def test_tests_are_chosen_by_name(tmp_path: Path) -> None:
     """And a choice that finds none is no success."""
     assert run(tmp_path, {"name": "one"}, "--run=^on") == (0, "test.yml: one: SUCCESS\n")
-    assert run(tmp_path, {"name": "one"}, "--run=two") == (1, "no tests ran\n")
+    assert run(tmp_path, {"name": "one"}, "--run=two") == (1, "no test matches 'two'\n")

@@ -77,8 +77,9 @@ class OperatorActions:
                 said = f"{_PAST[what]} by {who}" + (f": {note}" if note else "")
                 acted = self._settled(change, acted, what, said)
             else:
+                needed = "awaits approval" if what == "approve" else "is held or awaits approval"
                 raise RequestError(
-                    f"request {request_id} is {record.state}; only one that is held can be {_PAST[what]}"
+                    f"request {request_id} is {record.state}; only one that {needed} can be {_PAST[what]}"
                 )
         level = logging.WARNING if what == START_AGAIN else logging.INFO
         log.log(level, "operator action applied", extra={"request_id": request_id, "act": what, "who": who})
@@ -158,7 +159,7 @@ class OperatorActions:
             draft, keeper = change.draft, change.state.gatekeeper
             closed = _closed_gate(change.state, draft, record, at)
             if closed and not force:
-                raise RequestError(f"{closed}; use force to request it anyway")
+                raise RequestError(f"{closed}; use force (--force on the command line) to request it anyway")
             sent = keeper.let_go(draft, record, _by_hand(change.state), at)
             outcome, said = decision_log.outcome(sent), f"requested by {who}: {reason}"
             if closed:

@@ -77,7 +77,7 @@ def test_only_a_request_that_waits_can_be_acted_on() -> None:
     """A sent request belongs to the coordinator; an unknown id is an error."""
     world = World(group(rule()))
     world.tick({A: 0.7})
-    with pytest.raises(RequestError, match="is requested; only one that is held can be released"):
+    with pytest.raises(RequestError, match="is requested; only one that is held or awaits approval can be released"):
         world.commands.act(world.requests()[0].id, "release", "ada")
     with pytest.raises(UnknownRequestError):
         world.commands.act("0" * 32, "approve", "ada")
@@ -109,7 +109,9 @@ def test_a_request_by_hand_waits_for_the_longest_cooldown_of_its_pipeline(model:
     world.report(world.requests()[0].id, "succeeded")
     closed = f"shop/ranking: gate cooldown is closed until {rfc3339(world.now + DAY)}"
     assert world.commands.refusal(model) == closed
-    with pytest.raises(RequestError, match=f"^{closed}; use force to request it anyway$"):
+    with pytest.raises(
+        RequestError, match=f"^{closed}; use force \\(--force on the command line\\) to request it anyway$"
+    ):
         world.commands.create(model, "fresh labels", "ada")
     assert world.commands.create(model, "fresh labels", "ada", force=True).state == "requested"
     assert world.decisions()[-1].reason == f"requested by ada: fresh labels; forced: {closed}"
@@ -234,7 +236,7 @@ def test_action_with_the_same_key_is_applied_once(what: str, restarted: bool) ->
     if what == "useful":
         assert len(act("k2").acts) == 2
     else:
-        with pytest.raises(RequestError, match="only one that is held"):
+        with pytest.raises(RequestError, match=r"only one that (is held or )?awaits approval"):
             act("k2")
 
 

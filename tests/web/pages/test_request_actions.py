@@ -68,13 +68,13 @@ def test_a_late_action_shows_the_reason(site: Site, monkeypatch: pytest.MonkeyPa
     """The request has been sent in the meantime."""
 
     def late(*_: object) -> None:
-        raise RequestError("request is requested; only one that is held can be approved")
+        raise RequestError("request is requested; only one that awaits approval can be approved")
 
     monkeypatch.setattr(site.commands, "act", late)
     answer = site.http.post(f"/requests/{ID}/approve", data={"by": "kim"})
     assert answer.status_code == 409
     assert "Nothing changed" in answer.text
-    assert "only one that is held can be approved" in answer.text
+    assert "only one that awaits approval can be approved" in answer.text
     assert site.http.post("/requests/none/withdraw", data=PRESSED).status_code in {404, 409}
 
 
