@@ -109,7 +109,7 @@ def test_a_page_of_another_origin_cannot_frame_the_web_interface(browser: Browse
 def test_our_own_form_is_taken(browser: Browser, site: Site) -> None:
     """The refusals are about where a form comes from."""
     with visit(browser, site.url) as seen:
-        seen.page.goto("/pause")
+        seen.page.goto("/pause?project=shop")
         seen.page.get_by_role("button", name="Pause").click()
         assert "Requests are paused" in seen.page.locator(".done").inner_text()
     assert len(site.commands.paused) == 1

@@ -142,6 +142,8 @@ def _act(site: Site, request: Request, values: dict[str, str], *, ends: bool = F
     project, pipeline = values.get("project", ""), values.get("pipeline", "")
     try:
         length = 0 if ends else _length(values.get("duration", ""), project, pipeline)
+        if not ends:
+            _check_scope(values)
         if not ends and (why := unseen(site.queries, values)):
             return _page(site, request, values, 409, unseen=why)
         site.commands.pause(project, pipeline, length, who(request, values.get("by", "")), values.get("note", ""))
@@ -152,6 +154,15 @@ def _act(site: Site, request: Request, values: dict[str, str], *, ends: bool = F
     except StoreError as error:
         return site.error(503, "Nothing changed", f"Cannot write to the store: {error}")
     return RedirectResponse(site.link("/silences", result="resume" if ends else "pause"), 303)
+
+
+def _check_scope(values: dict[str, str]) -> None:
+    """Check that a pause of everything was chosen and has its reason. Raises ValueError."""
+    everything, project = values.get("everything") == "yes", values.get("project", "")
+    if everything == bool(project):
+        raise ValueError("either name a project, or choose all pipelines")
+    if everything and not values.get("note"):
+        raise ValueError("note: a pause of all pipelines needs one, for those who wonder why nothing is sent")
 
 
 def _length(duration: str, project: str = "", pipeline: str = "") -> Duration:

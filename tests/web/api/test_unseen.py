@@ -34,7 +34,9 @@ def test_an_unknown_name_is_applied_only_on_a_second_confirmation(site: Site, pa
     assert answer.status_code == 303
 
 
-@pytest.mark.parametrize("names", [{}, {"project": "shop"}, {"project": "shop", "pipeline": "ranking"}])
+@pytest.mark.parametrize(
+    "names", [{"everything": "yes"}, {"project": "shop"}, {"project": "shop", "pipeline": "ranking"}]
+)
 def test_known_names_need_none(site: Site, names: dict[str, str]) -> None:
     """Neither does everything."""
     assert site.http.post("/pause", data={**names, **COMMON}, follow_redirects=False).status_code == 303

@@ -113,6 +113,22 @@ def test_a_pause_that_cannot_be_is_refused_and_what_was_typed_stays(
     assert site.commands.paused == []
 
 
+def test_a_pause_of_everything_is_chosen_and_has_a_note(site: Site) -> None:
+    """One click on the empty form pauses nothing; the choice stays in a form that is refused."""
+    everything = {"duration": "1h", "everything": "yes"}
+    for asked, said in (
+        ({"duration": "1h", "note": "move"}, "either name a project, or choose all pipelines"),
+        ({**everything, "project": "shop", "note": "move"}, "either name a project, or choose all pipelines"),
+        (everything, "note: a pause of all pipelines needs one"),
+    ):
+        page = site.http.post("/pause", data={"project": "", "pipeline": "", **asked})
+        assert (page.status_code, said in page.text) == (400, True), asked
+        assert ('value="yes" checked' in page.text) == ("everything" in asked)
+    assert site.commands.paused == []
+    assert site.http.post("/pause", data={**everything, "note": "move"}, follow_redirects=False).status_code == 303
+    assert [(item.project, item.note) for item in site.commands.paused] == [("", "move")]
+
+
 def test_a_pause_that_cannot_be_written_is_not_shown_as_made(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error of the store is shown."""
 
@@ -120,7 +136,7 @@ def test_a_pause_that_cannot_be_written_is_not_shown_as_made(site: Site, monkeyp
         raise StoreFullError("disk is full")
 
     monkeypatch.setattr(site.commands, "pause", broken)
-    page = site.http.post("/pause", data={"duration": "1h"})
+    page = site.http.post("/pause", data={"project": "shop", "duration": "1h"})
     assert page.status_code == 503
     assert "disk is full" in page.text
 
