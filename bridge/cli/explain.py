@@ -55,7 +55,7 @@ def explain(
         echo_lines(json.dumps(explanations, indent=2))
         return
     for item in explanations:
-        recomputed = " (recomputed from history)" if item["recomputed"] else ""
+        recomputed = " (recomputed from history with the present rules)" if item["recomputed"] else ""
         echo(f"{item['rule']} at {item['slot'] or 'no slot'}{recomputed}: {item['answer']}")
         for check in item["checks"]:
             echo(f"  {_MARKS[check['passed']]} {check['name']}: {check['text']}")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.domain.explain import Explanation
 from bridge.domain.model import ModelKey
+from bridge.domain.times import rfc3339
 from tests.cli.conftest import Command
-from tests.support.fake_views import model_view
+from tests.support.fake_views import AT, MODEL, model_view
 from tests.support.web import Site
 
 pytestmark = pytest.mark.usefixtures("site")
@@ -23,6 +25,16 @@ def test_a_replaced_model_can_be_explained(command: Command, site: Site) -> None
     """It is no longer listed, and has decisions."""
     site.queries.views = []
     assert command("explain", "shop/ranking/7")[0] == 0
+
+
+def test_a_past_instant_is_reported_as_recomputed(
+    command: Command, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the rules of today."""
+    found = Explanation("Drifted", MODEL, AT, "verdict: ok", (), (), recomputed=True)
+    monkeypatch.setattr(site.queries, "explain", lambda *_: [found], raising=False)
+    out = command("explain", "shop/ranking/7", "--at=now-5m")[1]
+    assert out == f"Drifted at {rfc3339(AT)} (recomputed from history with the present rules): verdict: ok\n"
 
 
 def test_explain_takes_names_with_slashes(command: Command, site: Site) -> None:

@@ -29,6 +29,7 @@ from bridge.ports import DecisionFilter, History, MetricSource, RequestFilter, T
 
 SHORTEST: Duration = HOUR  # least history that is replayed before a past instant
 LONGEST_SLOTS = 2_000
+LATEST = 5  # decisions that are listed for a past instant
 _NOT_IN_RESULT = "is not in the result, so an expression counts it as healthy"
 _NO_ANSWER = frozenset({"network", "timeout", "unavailable", "rate_limited"})  # at the next slots neither
 
@@ -49,9 +50,9 @@ class Explainer:
     def explain(self, model: ModelKey, rule: str = "", at: Timestamp = 0) -> list[Explanation]:
         """Return one explanation for each rule, or for `rule` only. Raises RequestError, SourceError and StoreError.
 
-        A past instant is evaluated again from history, over as much time before it as the rule looks back. Decisions
-        and requests of that time come from the store. A server that does not answer, or answers too slowly, ends this
-        with SourceError.
+        A past instant is evaluated again from history with the present rules, over as much time before it as the rule
+        looks back. Decisions and requests of that time come from the store; nothing that came later is shown. A server
+        that does not answer, or answers too slowly, ends this with SourceError.
 
         at: the instant to explain, 0 for now.
         """
@@ -162,16 +163,20 @@ class Explainer:
             raise SourceError(text, reason="timeout", transient=True)
 
     def _recorded(self, run: RuleEvaluator, model: ModelKey, slot: Timestamp) -> Iterator[Check]:
-        """Yield the last decision before the slot, and the requests of the pipeline that were open then."""
-        decisions = self.history.decisions(DecisionFilter(model, run.rule.name, until=slot, limit=1))
-        text = "no earlier decision is stored"
-        if decisions:
-            text = f"{rfc3339(decisions[0].slot)}: {decisions[0].reason}"
-        yield Check("decision", True if decisions else None, text)
-        of_pipeline = RequestFilter(project=model.project, pipeline=model.pipeline, limit=1000)
-        for record in self.history.requests(of_pipeline):
-            if record.request.triggered_at <= slot and (not record.ended_at or record.ended_at > slot):
-                yield _of_record(record)
+        """Yield the latest decisions up to the slot, and the requests of the pipeline that were open then."""
+        decisions = self.history.decisions(DecisionFilter(model, run.rule.name, until=slot, limit=LATEST))
+        for item in decisions:
+            yield Check("decision", passed=True, text=f"{rfc3339(item.slot)}: {item.reason}")
+        if not decisions:
+            yield Check("decision", passed=None, text="no earlier decision is stored")
+        until_then = RequestFilter(project=model.project, pipeline=model.pipeline, limit=1000, until=slot)
+        records = [item for item in self.history.requests(until_then) if not item.ended_at or item.ended_at > slot]
+        for record in records:
+            sent = 0 < record.sent_at <= slot
+            text = f"sent {rfc3339(record.sent_at)}" if sent else "not sent yet"
+            yield Check("request", passed=sent, text=f"{record.id}: attempt {record.request.attempt}, {text}")
+        if not records:
+            yield Check("request", passed=None, text="no request of the pipeline was open")
 
     def _explanation(
         self,
@@ -191,7 +196,7 @@ class Explainer:
             for query in run.queries.values()
             for text in query.exprs.values()
         )
-        helped = _helped(self.history.verdicts().get(run.rule.name, {}))
+        helped = "" if recomputed else _helped(self.history.verdicts().get(run.rule.name, {}))
         return Explanation(run.rule.name, model, slot, answer, tuple(checks), repeat, recomputed, helped)
 
 

@@ -230,9 +230,42 @@ def test_a_past_instant_is_computed_again_from_history() -> None:
     assert pending.answer == f"state: pending since {rfc3339(world.now - 30 * SECOND)}: `for` needs 20s more"
     fired = explain(world, at=world.now - 10 * SECOND)
     assert [check.text for check in fired.checks if check.name == "verdict"] == ["breached: drift 0.7 above 0.6"]
-    assert fired.answer.startswith(f"a request was made: {world.requests()[0].id}: requested")
+    assert fired.answer.startswith(f"a request was made: {world.requests()[0].id}: attempt 1, sent")
     assert explain(world, at=world.now).answer == "verdict: ok: drift 0.1, limit 0.6"
     assert explain(world).recomputed is False
+
+
+def test_a_past_instant_shows_nothing_that_came_after_it() -> None:
+    """A request is as it was then: held, later sent, succeeded and judged."""
+    world = World(group(rule()))
+    world.commands.pause("", "", 15 * SECOND, "ada")
+    world.tick({A: 0.7})
+    held = world.now
+    world.tick({A: 0.7})
+    sent = world.now
+    (record,) = world.requests()
+    world.tick({A: 0.7})
+    world.report(record.id, "succeeded")
+    ended = world.now
+    world.tick({A: 0.1})
+    at = [explain(world, at=instant) for instant in (held - 10 * SECOND, held, sent, ended)]
+    texts = [[check.text for check in found.checks if check.name == "request"] for found in at]
+    none = "no request of the pipeline was open"
+    asked = f"{record.id}: attempt 1, sent {rfc3339(sent)}"
+    assert texts == [[none], [f"{record.id}: attempt 1, not sent yet"], [asked], [none]]
+    assert [found.helped for found in at] == [""] * 4
+    assert explain(world).helped
+
+
+def test_a_past_instant_lists_the_decisions_that_led_to_it() -> None:
+    """From the decision log, the latest first; none that came after."""
+    world = World(group(rule(for_=10 * SECOND)))
+    for value in (0.1, 0.7, 0.7, 0.1):
+        world.tick({A: value})
+    found = explain(world, at=world.now - 10 * SECOND)
+    logged = [f"{rfc3339(item.slot)}: {item.reason}" for item in world.decisions() if item.slot <= found.slot]
+    assert len(logged) < len(world.decisions())
+    assert [check.text for check in found.checks if check.name == "decision"] == logged[::-1]
 
 
 def test_the_commands_repeat_the_query_of_the_slot() -> None:
