@@ -30,10 +30,12 @@ from bridge.cli.quick import DEFAULT_URL
 from bridge.cli.readings import limit_text, value_text
 from bridge.cli.suggest import rules_app
 from bridge.cli.usage import Commands
+from bridge.domain.request import RequestState
 
 models_app = Commands(no_args_is_help=True, help="Inspect the models of a running bridge.")
 app.add_typer(models_app, name="models")
 
+_WAITING = [RequestState.HELD, RequestState.AWAITING_APPROVAL]
 _STATE_HELP = "Only {}; repeatable."
 ModelStates = Annotated[
     list[str] | None,
@@ -78,17 +80,17 @@ def models_list(
         explain_nothing(bridge_url, http_config, names, rule)
     rows = [
         {
-            "model": model_name(item), "state": item["state"], "last request": item["last_request_at"],
+            "model": model_name(item), "state": item["state"], "last sent": item["last_request_at"],
             "values": ", ".join(sorted({_value(signal) for signal in item["signals"]})),
             "request": item["last_request_id"],
             "rules": ", ".join(f"{signal['rule']}: {signal['verdict']}" for signal in item["signals"]),
         }
         for item in found
     ]  # fmt: skip
-    print_listing(found, rows, ("model", "state", "last request", "values"), ("request", "rules"), output, "no models")
+    print_listing(found, rows, ("model", "state", "last sent", "values"), ("request", "rules"), output, "no models")
 
 
-@models_app.command("show", short_help="Show one model: state, signals and last request.")
+@models_app.command("show", short_help="Show one model: state, signals and requests.")
 def models_show(
     model: ModelArgument = "",
     project: Project = "",
@@ -98,7 +100,7 @@ def models_show(
     http_config: HttpConfigFile = None,
     output: Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="Output format.")] = "text",
 ) -> None:
-    """Show one model: state, signals, last request, and when its next retraining is expected."""
+    """Show one model: state, signals, the request that waits, the last sent one, and the expected next retraining."""
     import json
 
     key = named(model, project, pipeline, version, form=MODEL)
@@ -106,8 +108,10 @@ def models_show(
     found = get(bridge_url, http_config, "models", {**key, "limit": 1})["models"]
     owner = {"project": key["project"], "pipeline": key["pipeline"]}
     forecast = get(bridge_url, http_config, "forecast", owner)["next_retraining"]
+    waiting = get(bridge_url, http_config, "requests", {**key, "state": _WAITING, "limit": 1})["requests"]
     if output == "json":
-        echo_lines(json.dumps({"model": found[0] if found else None, "next_retraining": forecast}, indent=2))
+        shown = {"model": found[0] if found else None, "waiting": waiting, "next_retraining": forecast}
+        echo_lines(json.dumps(shown, indent=2))
         return
     gates = _closed_gates(bridge_url, http_config, key) if found else {}
     if not found:
@@ -117,7 +121,9 @@ def models_show(
         successor = _successor(bridge_url, http_config, key) if item["state"] == "replaced" else ""
         echo(f"{model_name(item)}: {successor or item['state']}")
         last = item["last_request_id"]
-        echo(f"last request: {last} at {item['last_request_at']}" if last else "last request: never")
+        for request in waiting:
+            echo(f"waiting request: {request['id']}, {_waiting(request)}")
+        echo(f"last sent request: {last} at {item['last_request_at']}" if last else "last sent request: none")
         for signal in item["signals"]:
             echo(f"{signal['rule']}: {_value(signal)}, {signal['verdict']}, {signal['state']}{_crossing(signal)}")
             for gate in gates.get(signal["rule"], ()):
@@ -143,6 +149,15 @@ def _closed_gates(url: str, http_config: Path | None, key: Mapping[str, str]) ->
         ]
         for item in get(url, http_config, "explain", key)["explanations"]
     }
+
+
+def _waiting(request: Mapping[str, Any]) -> str:
+    """Return why a request is not sent yet, and the command that an operator may use."""
+    command = f"retrain-bridge requests {{}} {request['id']}"
+    if request["state"] == RequestState.AWAITING_APPROVAL:
+        return f"awaits approval: {command.format('approve')}"
+    why = f" by {request['hold']}" if request["hold"] else ""
+    return f"held{why}; to send it now: {command.format('release')}"
 
 
 def _crossing(signal: Mapping[str, Any]) -> str:

@@ -14,7 +14,8 @@ from bridge.domain.request import RequestState
 from bridge.domain.times import DAY, rfc3339
 from bridge.domain.verdict import Crossing
 from bridge.engine.api.views import ModelState
-from tests.cli.conftest import Command, columns
+from tests.cli.conftest import REQUEST as WAITING
+from tests.cli.conftest import Api, Command, columns
 from tests.support.fake_views import AT, ID, MODEL, REQUEST, model_view, signal
 from tests.support.web import Site
 
@@ -26,7 +27,7 @@ def test_models_are_listed_in_columns(command: Command) -> None:
     code, out, err = command("models", "list")
     assert (code, err) == (0, "")
     assert columns(out) == [
-        ["MODEL", "STATE", "LAST REQUEST", "VALUES"],
+        ["MODEL", "STATE", "LAST SENT", "VALUES"],
         ["shop/ranking/7", "retrain_requested", rfc3339(AT), "drift 0.702 (limit 0.6)"],
         ["shop/search/2", "healthy", "-", "drift 0.702 (limit 0.6)"],
     ]
@@ -83,13 +84,14 @@ def test_models_that_a_rule_does_not_evaluate_are_listed(command: Command, site:
 
 def test_one_model_is_shown_with_its_forecast(command: Command, site: Site) -> None:
     """State, signals, last request and crossing; without a forecast, what it needs."""
+    site.queries.records = []
     crossing = Crossing(0.6, AT + DAY, AT + 2 * DAY, 0.9)
     site.queries.views = [replace(model_view(), signals=[signal(crossing=crossing)])]
     code, out, _ = command("models", "show", "shop/ranking/7")
     begin, end = rfc3339(AT + DAY), rfc3339(AT + 2 * DAY)
     assert code == 0
     assert out.splitlines()[:-1] == [
-        "shop/ranking/7: retrain_requested", f"last request: {ID} at {rfc3339(AT)}",
+        "shop/ranking/7: retrain_requested", f"last sent request: {ID} at {rfc3339(AT)}",
         f"Drifted: drift 0.702 (limit 0.6), breached, firing; expected to cross 0.6 between {begin} and {end}",
     ]  # fmt: skip
     assert out.splitlines()[-1].startswith("next retraining: no forecast; it needs")
@@ -123,6 +125,31 @@ def test_what_would_hold_a_request_is_shown_below_its_rule(
     out = command("models", "show", "shop/ranking/7")[1].splitlines()
     at = next(number for number, line in enumerate(out) if line.startswith("Drifted: "))
     assert out[at + 1 : -1] == ["  gate cooldown: a request would be held: closed until 21:43"]
+
+
+@pytest.mark.parametrize(
+    ("state", "hold", "text"),
+    [
+        ("awaiting_approval", "approval", "awaits approval: retrain-bridge requests approve ID"),
+        ("held", "cooldown", "held by cooldown; to send it now: retrain-bridge requests release ID"),
+        ("held", None, "held; to send it now: retrain-bridge requests release ID"),
+    ],
+)
+def test_a_request_that_waits_is_shown_with_its_command(
+    command: Command, api: Api, state: str, hold: str | None, text: str
+) -> None:
+    """It may be the first one of the model: none was sent."""
+    names, number = {"project": "shop", "pipeline": "ranking", "version": "7"}, str(WAITING["id"])
+    model = {**names, "state": state, "last_request_id": None, "last_request_at": None, "signals": []}
+    waiting = {**WAITING, "state": state, "hold": hold}
+    api[1]["data"] = {
+        "models": [model], "requests": [waiting], "decisions": [{}], "next_retraining": None,
+        "explanations": [],
+    }  # fmt: skip
+    out = command("models", "show", "shop/ranking/7")[1].splitlines()
+    said = f"waiting request: {number}, {text.replace('ID', number)}"
+    assert out[:3] == [f"shop/ranking/7: {state}", said, "last sent request: none"]
+    assert any("state=held&state=awaiting_approval" in path for _, path in api[0])
 
 
 def test_a_forecast_is_printed_with_its_evidence(
