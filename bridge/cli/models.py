@@ -207,12 +207,13 @@ def rules_list(
             "rule": item["name"], "group": item["group"], "state": item["state"], "health": item["health"],
             "pending": _count(item, "pending"), "firing": _count(item, "firing"),
             "helped": item["retrainings"]["recovered"], "did not help": item["retrainings"]["not_recovered"],
-            "inconclusive": item["retrainings"]["inconclusive"], "query": " ".join(item["query"].split()),
+            "inconclusive": item["retrainings"]["inconclusive"], "requests 7d": item["recentRequests"],
+            "query": " ".join(item["query"].split()),
         }
         for item in found
     ]  # fmt: skip
     columns = ("rule", "group", "state", "health", "pending", "firing", "helped", "did not help")
-    print_listing(found, rows, columns, ("inconclusive", "query"), output, "no rules")
+    print_listing(found, rows, columns, ("inconclusive", "requests 7d", "query"), output, "no rules")
 
 
 def _count(rule: Mapping[str, Any], state: str) -> int:

@@ -54,7 +54,8 @@ def create_app(
     site = Site(queries, commands, settings, now, fleet, _read_only(settings, config), upstream)
     responses.install(app, site.error)
     app.include_router(state_routes(queries, fleet))
-    for routes in (rule_routes, alert_routes, trail_routes, decision_routes, request_routes):
+    app.include_router(rule_routes(queries, now))
+    for routes in (alert_routes, trail_routes, decision_routes, request_routes):
         app.include_router(routes(queries))
     app.include_router(history_routes(queries, upstream.histories))
     app.include_router(management_routes(commands, secrets, now))

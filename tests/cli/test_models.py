@@ -71,6 +71,8 @@ def test_rules_are_listed_with_the_results_of_retrainings(command: Command) -> N
     rows = columns(command("rules", "list", "--rule=Drifted")[1])
     assert rows[0] == ["RULE", "GROUP", "STATE", "HEALTH", "PENDING", "FIRING", "HELPED", "DID NOT HELP"]
     assert (rows[1][0], rows[1][-2:]) == ("Drifted", ["3", "1"])
+    wide = columns(command("rules", "list", "--rule=Drifted", "-o", "wide")[1])
+    assert (wide[0][-3:], wide[1][-3:-1]) == (["INCONCLUSIVE", "REQUESTS 7D", "QUERY"], ["0", "5"])
 
 
 def test_models_that_a_rule_does_not_evaluate_are_listed(command: Command, site: Site) -> None:

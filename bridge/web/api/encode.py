@@ -69,12 +69,13 @@ def encoded_alerts(views: Iterable[AlertView]) -> list[structs.Alert]:
 
 
 def rule(
-    view: RuleView, verdicts: Mapping[RecoveryVerdict, int], feedback: Mapping[Feedback, int], *,
+    view: RuleView, verdicts: Mapping[RecoveryVerdict, int], feedback: Mapping[Feedback, int], sent: int, *,
     alerts: Iterable[AlertView] = (), with_totals: bool = False,
 ) -> structs.Rule:  # fmt: skip
     """Encode a rule; lastError is absent if there is none, as in Prometheus.
 
-    verdicts: its retrainings by verdict. feedback: its requests by feedback. alerts: those to list.
+    verdicts: its retrainings by verdict. feedback: its requests by feedback. sent: number of its recent
+    requests. alerts: those to list.
     with_totals: count all its alerts.
     """
     return structs.Rule(
@@ -86,6 +87,7 @@ def rule(
         last_evaluation=time_or_zero(view.last_evaluation), state=view.state,
         retrainings=structs.Retrainings(**{verdict.value: verdicts.get(verdict, 0) for verdict in RecoveryVerdict}),
         feedback=structs.FeedbackCounts(**{word.value: feedback.get(word, 0) for word in Feedback}),
+        recent_requests=sent,
         totals=structs.AlertTotals(pending=view.pending, firing=view.firing) if with_totals else UNSET,
     )  # fmt: skip
 

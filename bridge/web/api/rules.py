@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -13,11 +13,13 @@ from starlette.responses import Response
 
 from bridge.domain.matchers import Matcher
 from bridge.domain.regex import PROMETHEUS
+from bridge.domain.times import DAY, Timestamp
 from bridge.engine.api.views import GroupView, Queries, RuleView
 from bridge.net.problem import refusal
 from bridge.web.api import encode, structs
 from bridge.web.http.responses import success
 
+RECENT = 7 * DAY  # in which the requests of a rule are counted
 MOST_SELECTORS = 4096  # characters; bounds the cost, since each selector is matched against every rule
 Texts = list[str]
 State = Literal["firing", "pending", "inactive"]
@@ -46,7 +48,7 @@ class _Filter:
         )
 
 
-def rule_routes(queries: Queries) -> APIRouter:
+def rule_routes(queries: Queries, now: Callable[[], Timestamp]) -> APIRouter:
     """Return the route for rule groups."""
     router = APIRouter(prefix="/api/v1", tags=["rules"])
 
@@ -80,24 +82,26 @@ def rule_routes(queries: Queries) -> APIRouter:
                 return refusal(400, "group_next_token: the group no longer exists; start again without a token")
         wanted = _Filter(rule_name, selectors, state, health)
         most = 0 if exclude_alerts else limit_alerts or None
-        return success(_page(queries, groups, wanted, most, with_totals=limit_alerts > 0, limit=group_limit))
+        sent = queries.sent(now() - RECENT)
+        return success(_page(queries, sent, groups, wanted, most, with_totals=limit_alerts > 0, limit=group_limit))
 
     return router
 
 
 def _page(
-    queries: Queries, groups: Sequence[GroupView], wanted: _Filter, alerts: int | None, *, with_totals: bool, limit: int
-) -> structs.Rules:
+    queries: Queries, sent: Mapping[str, int], groups: Sequence[GroupView], wanted: _Filter, alerts: int | None, *,
+    with_totals: bool, limit: int,
+) -> structs.Rules:  # fmt: skip
     """Return the groups with rules that pass the filter.
 
-    alerts: most alerts of a rule, None for all. limit: most groups, 0 for all.
+    sent: recent requests by rule. alerts: most alerts of a rule, None for all. limit: most groups, 0 for all.
     """
     verdicts, feedback = queries.verdicts(), queries.feedback()
     page: list[structs.RuleGroup] = []
     for item in groups:
         encoded = [
             encode.rule(
-                rule, verdicts.get(rule.name, {}), feedback.get(rule.name, {}),
+                rule, verdicts.get(rule.name, {}), feedback.get(rule.name, {}), sent.get(rule.name, 0),
                 alerts=() if alerts == 0 else queries.alerts(rule=rule.name, limit=alerts).alerts,
                 with_totals=with_totals,
             )

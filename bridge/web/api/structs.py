@@ -50,6 +50,7 @@ class AlertTotals(Body):
 class Rule(Body, rename="camel", kw_only=True):
     """Rule in the format of Prometheus, with the number of its retrainings by recovery verdict, and of its feedback.
 
+    recent_requests: number of its requests that were made in the last 7 days, and sent.
     totals: number of all its alerts; absent without `limit_alerts`.
     """
 
@@ -68,6 +69,7 @@ class Rule(Body, rename="camel", kw_only=True):
     state: AlertState
     retrainings: Retrainings
     feedback: FeedbackCounts
+    recent_requests: Count
     totals: AlertTotals | UnsetType = UNSET
 
 

@@ -10,12 +10,11 @@ from fastapi import APIRouter, Query
 from starlette.responses import HTMLResponse
 
 from bridge.domain.request import RecoveryVerdict
-from bridge.domain.times import DAY
 from bridge.engine.api.views import GroupView, RuleView
+from bridge.web.api.rules import RECENT
 from bridge.web.pages.site import Paging, Site, read
 
 SHOWN, ALERTS = 30, 5
-RECENT = 7 * DAY  # in which the requests of a rule are counted
 STATES, HEALTHS = ("firing", "pending", "inactive"), ("ok", "err", "unknown")
 
 

@@ -49,7 +49,9 @@ def test_an_instant_that_has_not_happened() -> None:
 
 def test_optional_members_are_absent() -> None:
     """As in Prometheus; an empty text would be read as an error."""
-    rule = msgspec.json.decode(msgspec.json.encode(encode.rule(replace(RULE, last_error=""), {}, {}, alerts=[ALERT])))
+    rule = msgspec.json.decode(
+        msgspec.json.encode(encode.rule(replace(RULE, last_error=""), {}, {}, 0, alerts=[ALERT]))
+    )
     assert "lastError" not in rule
     assert "keepFiringSince" not in rule["alerts"][0]
     assert rule["retrainings"] == {"recovered": 0, "not_recovered": 0, "inconclusive": 0}

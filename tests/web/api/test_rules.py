@@ -39,7 +39,7 @@ def test_rules_have_the_format_of_prometheus(site: Site) -> None:
                             }
                         ],
                         "retrainings": {"recovered": 3, "not_recovered": 1, "inconclusive": 0},
-                        "feedback": {"useful": 2, "false": 1, "late": 0},
+                        "feedback": {"useful": 2, "false": 1, "late": 0}, "recentRequests": 5,
                     }
                 ],
             }
