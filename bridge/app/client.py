@@ -23,6 +23,10 @@ class ApiError(BridgeError):
     """Error from the API of a bridge, or failure to reach it."""
 
 
+class UnreachableError(ApiError):
+    """No answer from the address of the bridge."""
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """Address of a server and its http_config. base_dir: folder that relative paths in `config` start from."""
@@ -86,5 +90,7 @@ def _call(access: Access, path: str, method: str, deadline: float, body: Any = N
                 named=access.url,
             )
     except NetError as error:
-        raise ApiError(f"no bridge at {error}" if error.reason == "network" else str(error)) from None
+        if error.reason == "network":
+            raise UnreachableError(f"no bridge at {error}") from None
+        raise ApiError(str(error)) from None
     return answer.status, answer.body

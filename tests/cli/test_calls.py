@@ -20,6 +20,8 @@ def test_an_unreachable_bridge_is_reported(command: Command) -> None:
         code, _, err = command(*words, "--bridge.url=http://127.0.0.1:1")
         assert code == 1
         assert "no bridge at http://127.0.0.1:1" in err
+        hint = "; set --bridge.url or the environment variable RETRAIN_BRIDGE_URL"
+        assert err.endswith(f"Connection refused{'' if words == ('healthcheck',) else hint}\n")
 
 
 def test_http_config_authenticates_at_the_bridge(command: Command, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,13 @@ def test_stopped_in_the_middle_it_leaves_nothing_behind(demo: Program, temporary
     """Ctrl-C and SIGTERM: servers stopped, files removed."""
     with telling(demo):
         wait_until(lambda: "see also" in demo.log, 60, "the servers run")
+        (folder,) = temporary.glob("retrain-bridge-demo-*")
+        assert f"bridge.yml, rules and logs are in {folder}, which" in demo.log
+        named = re.search(r"export (RETRAIN_BRIDGE_URL)=(http://\S+); (\S+) models list", demo.log)
+        assert named
+        env = {**os.environ, named[1]: named[2]}
+        listed = subprocess.run([named[3], "models", "list"], env=env, capture_output=True, text=True, check=False)
+        assert listed.returncode == 0, listed.stderr
     assert len(left_behind(temporary)) > 4
     demo.signal(number)
     assert demo.process is not None
