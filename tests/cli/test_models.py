@@ -142,7 +142,13 @@ def test_a_request_that_waits_is_shown_with_its_command(
 ) -> None:
     """It may be the first one of the model: none was sent."""
     names, number = {"project": "shop", "pipeline": "ranking", "version": "7"}, str(WAITING["id"])
-    model = {**names, "state": state, "last_request_id": None, "last_request_at": None, "signals": []}
+    model: dict[str, object] = {
+        **names,
+        "state": state,
+        "last_request_id": None,
+        "last_request_at": None,
+        "signals": [],
+    }
     waiting = {**WAITING, "state": state, "hold": hold}
     api[1]["data"] = {
         "models": [model], "requests": [waiting], "decisions": [{}], "next_retraining": None,
