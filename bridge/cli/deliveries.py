@@ -39,17 +39,17 @@ def discard(
 ) -> None:
     """End the waiting and dead deliveries to destinations of a receiver that are not configured any more."""
     if not yes:
-        removed = _removed(bridge_url, http_config)
-        count = sum(_receiver(item) == receiver for item in removed)
-        if not count:
-            _refuse(receiver, removed)
-        text = f"{'at least ' if len(removed) == MOST else ''}{count} deliver{'y' if count == 1 else 'ies'}"
+        listed = _listed(bridge_url, http_config)
+        count = sum(is_unserved(item) and _receiver(item) == receiver for item in listed)
+        if not count and len(listed) < MOST:
+            _refuse(receiver, listed)
+        text = f"{'at least ' if len(listed) == MOST else ''}{count} deliver{'y' if count == 1 else 'ies'}"
         question = f"End {text} to destinations of receiver {receiver!r} that are not configured any more?"
         typer.confirm(question, abort=True)
     body = {"receiver": receiver, "by": by or user(), "note": note}
     found = post(bridge_url, http_config, "deliveries/discard", body)
     if not found["discarded"]:
-        _refuse(receiver, _removed(bridge_url, http_config))
+        _refuse(receiver, _listed(bridge_url, http_config))
     count, requests = found["discarded"], found["requests"]
     echo(
         f"{count} deliver{'y' if count == 1 else 'ies'} of {requests} request{'' if requests == 1 else 's'} discarded:"
@@ -57,18 +57,19 @@ def discard(
     )
 
 
-def _removed(url: str, http_config: Path | None) -> list[Mapping[str, Any]]:
-    """Return the deliveries that can be discarded, as far as a listing has them."""
-    return [item for item in get(url, http_config, "deliveries", {"limit": MOST})["deliveries"] if is_unserved(item)]
+def _listed(url: str, http_config: Path | None) -> list[Mapping[str, Any]]:
+    """Return the deliveries that wait or are dead, at most MOST."""
+    found: list[Mapping[str, Any]] = get(url, http_config, "deliveries", {"limit": MOST})["deliveries"]
+    return found
 
 
 def _receiver(delivery: Mapping[str, Any]) -> str:
     return Destination.parse(delivery["destination"]).receiver
 
 
-def _refuse(receiver: str, removed: Sequence[Mapping[str, Any]]) -> NoReturn:
+def _refuse(receiver: str, listed: Sequence[Mapping[str, Any]]) -> NoReturn:
     """Say that a receiver has no delivery to discard, and which receivers have some. Exits 1."""
-    names = ", ".join(sorted({_receiver(item) for item in removed}))
+    names = ", ".join(sorted({_receiver(item) for item in listed if is_unserved(item)}))
     others = f"receivers with such deliveries: {names}" if names else "no receiver has such deliveries"
     warn(f"nothing discarded: no delivery waits for a destination of {receiver!r} that is not configured; {others}")
     raise typer.Exit(1)

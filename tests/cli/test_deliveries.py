@@ -32,6 +32,18 @@ def test_discarding_needs_a_confirmation(command: Command, site: Site, monkeypat
     assert site.commands.acts == [("discard old", "ada", "gone")] * 2
 
 
+def test_the_count_of_a_full_listing_is_a_lower_bound(
+    command: Command, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing has a limit; the deliveries beyond it are discarded, too."""
+    asked: list[str] = []
+    monkeypatch.setattr("bridge.cli.deliveries.MOST", 2)
+    monkeypatch.setattr("typer.confirm", lambda question, **_: asked.append(question))
+    for site.queries.waiting in ([GONE, DELIVERY], [DELIVERY, DELIVERY]):
+        assert command("deliveries", "discard", "--receiver=old")[0] == 0
+    assert [question.partition(" deliver")[0] for question in asked] == ["End at least 1", "End at least 0"]
+
+
 def test_discarding_nothing_fails_and_names_who_has_such_deliveries(command: Command, site: Site) -> None:
     """The receiver is configured, mistyped, or its deliveries were discarded before."""
     start = "nothing discarded: no delivery waits for a destination of 'olld' that is not configured; "
