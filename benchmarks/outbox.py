@@ -167,7 +167,9 @@ def deliver(kind: str, latency: int, store_kind: str, count: int, limit: float) 
         queue(store, destination, count)
         engine = Engine(ScriptedSource(ModelTable()), store, ModelTable())
         engine.start(clock.now())
-        commands = EngineCommands(engine, store, store, store, reload=_never, wake=lambda: None, now=clock.now)
+        commands = EngineCommands(
+            engine, store, store, store, configured=lambda: (), reload=_never, wake=lambda: None, now=clock.now
+        )
         courier = courier_of(destination, sink, store, DeliverySettings(), report, commands.settled)
         couriers = Couriers({destination: courier}, clock.now)
         stop, waits = threading.Event(), list[float]()

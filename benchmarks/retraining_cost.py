@@ -148,7 +148,14 @@ def asked(served: Sequence[Served], spec: StrategySpec) -> list[list[int]]:
     engine.start(now)
     engine.configure([group], EngineSettings(OneCoordinator(), Gates(settle=0)))
     commands = EngineCommands(
-        engine, store, store, store, reload=lambda: ReloadResult(ok=True), wake=lambda: None, now=lambda: now
+        engine,
+        store,
+        store,
+        store,
+        configured=lambda: (),
+        reload=lambda: ReloadResult(ok=True),
+        wake=lambda: None,
+        now=lambda: now,
     )
     for batch in range(BEGIN, BATCHES - 1):
         now = START + batch * STEP

@@ -258,7 +258,14 @@ def live(story: Story, gates: Gates) -> Counter[str]:
     engine.configure([group], EngineSettings(Routes(), gates, retire_after=365 * 24 * HOUR))
     now = [START]
     commands = EngineCommands(
-        engine, store, store, store, reload=lambda: ReloadResult(ok=True), wake=lambda: None, now=lambda: now[0]
+        engine,
+        store,
+        store,
+        store,
+        configured=lambda: (),
+        reload=lambda: ReloadResult(ok=True),
+        wake=lambda: None,
+        now=lambda: now[0],
     )
     run = _Run(story, {model: row for row, model in enumerate(fleet.models)}, commands)
     for slot in range(SLOTS):

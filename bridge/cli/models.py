@@ -30,12 +30,12 @@ from bridge.cli.quick import DEFAULT_URL
 from bridge.cli.readings import limit_text, value_text
 from bridge.cli.suggest import rules_app
 from bridge.cli.usage import Commands
-from bridge.domain.request import RequestState
 
 models_app = Commands(no_args_is_help=True, help="Inspect the models of a running bridge.")
 app.add_typer(models_app, name="models")
 
-_WAITING = [RequestState.HELD, RequestState.AWAITING_APPROVAL]
+_AWAITING = "awaiting_approval"
+_WAITING = ["held", _AWAITING]  # states; bridge.domain.request would import NumPy for --help
 _STATE_HELP = "Only {}; repeatable."
 ModelStates = Annotated[
     list[str] | None,
@@ -154,7 +154,7 @@ def _closed_gates(url: str, http_config: Path | None, key: Mapping[str, str]) ->
 def _waiting(request: Mapping[str, Any]) -> str:
     """Return why a request is not sent yet, and the command that an operator may use."""
     command = f"retrain-bridge requests {{}} {request['id']}"
-    if request["state"] == RequestState.AWAITING_APPROVAL:
+    if request["state"] == _AWAITING:
         return f"awaits approval: {command.format('approve')}"
     why = f" by {request['hold']}" if request["hold"] else ""
     return f"held{why}; to send it now: {command.format('release')}"

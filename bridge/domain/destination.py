@@ -36,5 +36,8 @@ class Destination:
 
 
 def discard_command(destination: str) -> str:
-    """Return the command that ends the deliveries to a destination that was removed, and to others of its receiver."""
-    return f"retrain-bridge deliveries discard --receiver {shlex.quote(Destination.parse(destination).receiver)}"
+    """Return the command that ends the deliveries to a removed destination, and to others of its receiver.
+
+    destination: text as stored, which need not be one of this version's.
+    """
+    return f"retrain-bridge deliveries discard --receiver {shlex.quote(destination.rsplit('/', 2)[0])}"

@@ -22,4 +22,8 @@ def test_another_text_is_refused(text: str) -> None:
 
 
 def test_the_command_that_discards_is_quoted_for_a_shell() -> None:
+    assert (
+        discard_command("no destination of today")
+        == "retrain-bridge deliveries discard --receiver 'no destination of today'"
+    )
     assert discard_command("team/on call/webhook/2") == "retrain-bridge deliveries discard --receiver 'team/on call'"

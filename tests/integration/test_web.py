@@ -95,7 +95,7 @@ def test_rules_have_the_form_of_prometheus_own(server: Prometheus, site: Site, p
             for rule in group["rules"]:
                 rule["labels"] = rule["annotations"] = {}
                 rule.pop("keepFiringFor", None)  # newer than the Prometheus here
-                for own in ("retrainings", "feedback"):  # ours alone
+                for own in ("retrainings", "feedback", "recentRequests"):  # ours alone
                     rule.pop(own, None)
                 for alert in rule["alerts"]:
                     alert["labels"] = alert["annotations"] = {}
