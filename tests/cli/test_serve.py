@@ -19,6 +19,7 @@ from bridge.coordinator.config import CoordinatorConfig
 from bridge.domain import waits
 from bridge.domain.times import DAY, SECOND, parse_duration
 from tests.cli.conftest import CONFIG, Command
+from tests.support.processes import free_port
 
 ANY_PORT = "--web.listen-address=127.0.0.1:0"
 
@@ -71,10 +72,11 @@ def test_the_options_of_run_are_passed_on(command: Command, files: Path, monkeyp
     assert (options.external_url, options.retention) == ("http://127.0.0.1:0", 90 * DAY)
     assert (serve.auto_reload, serve.fleet) == (5000, None)
     words = ("--fleet", "--fleet.lease=30s", "--fleet.id=a", "--web.external-url=https://bridge.example")
-    assert command("run", config, ANY_PORT, *words)[0] == 7
+    listen = f"127.0.0.1:{free_port()}"  # port 0 is no address at which others reach a replica
+    assert command("run", config, f"--web.listen-address={listen}", *words)[0] == 7
     options, serve = seen.pop()
     assert options.external_url == serve.web.external_url == "https://bridge.example"
-    assert serve.fleet == FleetOptions(30_000, "a", "http://127.0.0.1:0", None)
+    assert serve.fleet == FleetOptions(30_000, "a", f"http://{listen}", None)
 
 
 def test_flags_override_the_coordinators_file(
