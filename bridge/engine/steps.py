@@ -142,8 +142,15 @@ def fetch(tick: Tick, source: MetricSource, catch_up_limit: Duration) -> None:
 
 
 def _must_wait(tick: Tick) -> bool:
-    """Return whether the missed slots must wait. They do not where a rule's policy decides slots without an answer."""
-    failed = [isinstance(answer, SourceError) and answer.transient for answer in tick.answers.values()]
+    """Return whether the missed slots must wait.
+
+    They do not where a rule's policy decides slots without an answer, nor if the server answers that it cannot execute
+    the query: many-to-many matching, for example, does not end by waiting.
+    """
+    failed = [
+        isinstance(answer, SourceError) and answer.transient and answer.reason != "execution"
+        for answer in tick.answers.values()
+    ]
     decided = any(rule.rule.policies.get(Cause.QUERY_ERROR) in {"ok", "fire"} for rule in tick.group.runs)
     return bool(tick.plan.missed and failed) and all(failed) and not decided
 

@@ -239,6 +239,17 @@ def test_a_policy_for_failed_queries_decides_the_missed_slots_too(policy: str) -
     assert world.tick().missed == 1
 
 
+def test_no_slot_waits_for_a_query_that_cannot_be_executed() -> None:
+    """Prometheus answers: the vectors cannot be matched, which no later evaluation changes."""
+    world = World(group(rule()))
+    world.tick({A: 0.1})
+    world.pass_slots({A: 0.7}, {A: 0.7})
+    world.restart()
+    world.source.down = SourceError("many-to-many matching not allowed", reason="execution", transient=True)
+    assert world.tick({A: 0.7}).missed == 2
+    assert world.store.load(0).slots == {"g": world.now}
+
+
 def test_a_group_without_rules_waits_for_nothing() -> None:
     """It has no queries that could fail."""
     world = World(group())
