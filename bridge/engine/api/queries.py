@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from bridge.domain.alert import State
 from bridge.domain.config_change import ConfigChange
 from bridge.domain.destination import RUN, Destination
+from bridge.domain.errors import RequestError
 from bridge.domain.explain import Explanation
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, Feedback, RecoveryVerdict, RequestRecord, RequestState
 from bridge.domain.shared_cause import EVERY_MODEL
-from bridge.domain.times import Duration, Timestamp
+from bridge.domain.times import Duration, Timestamp, rfc3339
 from bridge.engine.access import EngineState, EpisodeIndexView
 from bridge.engine.api import model_states
 from bridge.engine.api import silences as silencing
@@ -278,6 +279,8 @@ class EngineQueries:
 
     def explain(self, model: ModelKey, rule: str = "", at: Timestamp = 0) -> list[Explanation]:
         """Explain for each rule why there was or was not a request, as Explainer.explain does."""
+        if at > self._now():
+            raise RequestError(f"{rfc3339(at)} is in the future")
         return self._explainer.explain(model, rule, at)
 
     def repeat(self, decision: Decision) -> list[str]:

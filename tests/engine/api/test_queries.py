@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.domain.errors import RequestError
 from bridge.domain.request import RequestState
 from bridge.domain.rule import StrategySpec
 from bridge.domain.times import HOUR, MINUTE, SECOND
@@ -209,3 +210,11 @@ def test_few_alerts_of_a_rule_are_made_when_few_are_wanted() -> None:
     for most, shown in ((None, 2), (1, 1), (0, 0)):
         (found,) = queries(world).groups(alerts=most)[0].rules
         assert (len(found.alerts), found.firing, found.pending, found.models) == (shown, 2, 0, 3)
+
+
+def test_an_instant_in_the_future_is_not_explained() -> None:
+    """Prometheus would answer with what it has now, as if it were known."""
+    world = World(group(rule()))
+    world.tick({A: 0.1})
+    with pytest.raises(RequestError, match="is in the future"):
+        queries(world).explain(A, at=10_000_000_000_000)
