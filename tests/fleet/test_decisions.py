@@ -29,6 +29,7 @@ from tests.support.servers import Prometheus
 
 FAULTS = int(os.environ.get("FLEET_FAULTS", "6"))
 LATENCY = "last_over_time(model_latency[500ms])"  # absent where a sample is missing
+LEAD = 20  # seconds from writing the script to its begin, in which the fleet starts
 MODELS = [("shop", "search", "1"), ("shop", "search", "2"), ("shop", "ads", "1"), ("bank", "fraud", "3")]
 
 
@@ -108,7 +109,7 @@ def written(rng: random.Random, begins: int, ends: int) -> list[Series]:
 
 def history(source: Prometheus, rng: random.Random) -> flows.Flow:
     """Write what the rules will see, the future included."""
-    script = flows.flow(rng, whole_second(10), round(FAULTS * 2.2 * LEASE) + 10, in_turns=False)
+    script = flows.flow(rng, whole_second(LEAD), round(FAULTS * 2.2 * LEASE) + 10, in_turns=False)
     for rule, timing in RULES.items():
         write_script(source, script.samples(rule), timing.metric)
     remote_write(source.url, written(rng, script.begins, script.ends))
@@ -131,8 +132,9 @@ def test_fleet_decides_what_a_single_process_decides(
     with postgres() as cluster:
         database = cluster.database()
         decided.record_ticks(database)
+        script = history(source, rng)  # whole before the first query, however long that takes
         with fleet(source.url, rules(), hooks, database, 3, LEASE) as made:
-            fence, script = made.lease()[1], history(source, rng)
+            fence = made.lease()[1]
             first = made.owner()
             first.kill()  # the others are at random: they may end no ownership
             wait_until(lambda: made.lease()[1] > fence, 60, "a take-over")
