@@ -35,9 +35,14 @@ class Destination:
         return cls(receiver, integration, int(index))
 
 
+def receiver_of(destination: str) -> str:
+    """Return the receiver of a destination. destination: text as stored, which need not be one of this version's."""
+    return destination.rsplit("/", 2)[0]
+
+
 def discard_command(destination: str) -> str:
     """Return the command that ends the deliveries to a removed destination, and to others of its receiver.
 
     destination: text as stored, which need not be one of this version's.
     """
-    return f"retrain-bridge deliveries discard --receiver {shlex.quote(destination.rsplit('/', 2)[0])}"
+    return f"retrain-bridge deliveries discard --receiver {shlex.quote(receiver_of(destination))}"

@@ -28,7 +28,8 @@ PAGES = [
     "/", "/?q=nothing", MODEL_PAGE, "/model?project=a&pipeline=b&version=c", "/rules", "/requests", f"/requests/{ID}",
     f"/requests/{ID}/approve", f"/requests/{ID}/redrive", "/requests/new", "/requests/unknown", "/decisions",
     "/decisions/9", "/decisions/9?again=true", "/silences", "/silences/new?project=shop", "/silences/abc/expire",
-    "/pause", "/resume", "/requests/bulk?what=approve&all=yes", "/status", "/reload", "/docs",
+    "/pause", "/resume", "/requests/bulk?what=approve&all=yes", "/deliveries/discard?receiver=on/call",
+    "/deliveries/discard?receiver=team", "/status", "/reload", "/docs",
 ]  # fmt: skip
 WINDOWS = [("light", 1280), ("dark", 360)]
 
@@ -63,6 +64,7 @@ def fill(site: Site, text: str = "") -> None:
     silence = Silence("s", (Matcher("project", "=", text or "shop"),), AT, AT + HOUR, text or "kim", text or "release")
     queries.silenced = SilencesView([SilenceView(silence, [record])], 1, AT, fresh=True, holds_unknown=False,
                                     failing={text or "http://am": "http_5xx"})  # fmt: skip
+    queries.configured = ("team/coordinator/0",)
     queries.why = text
     site.commands.paused = [Pause(text or "shop", text, AT + HOUR, text or "kim", AT, text)]
 
@@ -113,7 +115,14 @@ def test_pages_work_without_scripts(browser: Browser, site: Site) -> None:
         seen.page.get_by_label("Your name").fill("kim")
         seen.page.get_by_role("button", name="Approve").click()
         assert "Request approved" in seen.page.get_by_role("status").inner_text()
-    assert site.commands.acts == [("approve", "kim", "")]
+        site.commands.removed = "on/call"
+        seen.page.goto("/status")
+        seen.page.get_by_role("link", name="Discard the deliveries to on/call").click()
+        seen.page.get_by_label("Your name").fill("kim")
+        seen.page.get_by_label("Note").fill("moved")
+        seen.page.get_by_role("button", name="Discard").click()
+        assert "were discarded" in seen.page.get_by_role("status").inner_text()
+    assert site.commands.acts == [("approve", "kim", ""), ("discard on/call", "kim", "moved")]
 
 
 def test_all_can_be_reached_with_the_keyboard(browser: Browser, site: Site) -> None:

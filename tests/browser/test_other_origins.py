@@ -17,7 +17,8 @@ from tests.support.web import Site
 ACTS = [
     f"/requests/{ID}/approve", f"/requests/{ID}/release", f"/requests/{ID}/withdraw", f"/requests/{ID}/redrive",
     "/requests/new", "/silences/abc/expire", "/api/v1/silences/abc/expire", "/pause", "/resume",
-    "/reload", "/-/reload", f"/api/v1/requests/{ID}/approve", "/api/v1/pause",
+    "/reload", "/-/reload", "/deliveries/discard", "/api/v1/deliveries/discard",
+    f"/api/v1/requests/{ID}/approve", "/api/v1/pause",
 ]  # fmt: skip
 
 

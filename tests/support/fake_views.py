@@ -274,6 +274,7 @@ class FakeCommands:
     retried: int = 0
     waiting_for_retry: int = 1
     dead: int = 1
+    removed: str = "old"  # the only receiver whose deliveries can be discarded
     refused: str = ""
 
     def reload(self) -> ReloadResult:
@@ -325,10 +326,10 @@ class FakeCommands:
         return self.waiting_for_retry
 
     def discard(self, receiver: str, who: str, note: str = "") -> Discarded:
-        if receiver != "old":
+        if receiver != self.removed:
             return Discarded()
         self.acts.append((f"discard {receiver}", who, note))
-        return Discarded(["old/webhook/0"], 2, 1)
+        return Discarded([f"{receiver}/webhook/0"], 2, 1)
 
     def redrive(self, request_id: str, destination: str | None = None) -> int:
         if request_id != ID:

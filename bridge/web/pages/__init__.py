@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from bridge.web.pages import (
     api_docs,
     decisions,
+    deliveries,
     model,
     models,
     request_actions,
@@ -20,7 +21,7 @@ from bridge.web.pages.site import Site
 
 __all__ = ["Site", "page_routes"]
 
-_PAGES = (models, model, decisions, request_actions, requests, rules, silences, status, api_docs)
+_PAGES = (models, model, decisions, request_actions, requests, deliveries, rules, silences, status, api_docs)
 
 
 def page_routes(site: Site) -> APIRouter:

@@ -22,6 +22,7 @@ CONFIRMATIONS = {
     "start-again": "The start call is made once more, unless the run is found.",
     "retry": "Deliveries that waited for their next attempt are being retried.",
     "redrive": "Dead deliveries are queued again.",
+    "discard": "The deliveries were discarded.",
     "useful": "Feedback recorded: useful.",
     "false": "Feedback recorded: false.",
     "late": "Feedback recorded: late.",

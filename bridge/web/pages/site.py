@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.responses import HTMLResponse
 
 from bridge import __version__
-from bridge.domain.destination import discard_command
+from bridge.domain.destination import receiver_of
 from bridge.domain.errors import SourceError, StoreError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, RequestState
@@ -53,7 +53,7 @@ class Site:
         templates.trim_blocks = templates.lstrip_blocks = True
         templates.filters |= {
             "clock": clock, "figure": figure, "reading": reading, "words": words, "duration": duration, "spark": spark,
-            "parameter": parameter, "day": day, "discard_command": discard_command,
+            "parameter": parameter, "day": day, "receiver": receiver_of,
         }  # fmt: skip
         templates.tests["apart"] = apart
         settings = self.settings
@@ -61,6 +61,7 @@ class Site:
             "prefix": settings.prefix, "version": __version__, "dashboard": settings.dashboard,
             "model_link": self.model_link, "history_link": self.history_link, "graph": self.graph,
             "request_link": self.request_link, "decision_link": self.decision_link, "read_only": self.read_only,
+            "discard_link": self.discard_link,
             "static": lambda name: f"{settings.prefix}/static/{versioned(name)}",
         }  # fmt: skip
         object.__setattr__(self, "_templates", templates)
@@ -115,6 +116,10 @@ class Site:
     def request_link(self, request_id: str) -> str:
         """Return the URL of the request's page."""
         return f"{self.settings.prefix}/requests/{quote(request_id, safe='')}"
+
+    def discard_link(self, receiver: str) -> str:
+        """Return the URL of the form that ends the deliveries to a receiver's removed destinations."""
+        return f"{self.settings.prefix}/deliveries/discard?{urlencode({'receiver': receiver})}"
 
 
 @dataclass(frozen=True, slots=True)

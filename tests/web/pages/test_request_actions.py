@@ -102,13 +102,11 @@ def test_redrive_is_offered_for_dead_deliveries(site: Site, monkeypatch: pytest.
 
 
 def test_deliveries_to_a_removed_destination_are_neither_retried_nor_redriven(site: Site) -> None:
-    """The pages name the command that ends them, except for one that was discarded."""
+    """The pages say so, except for one that was discarded."""
     site.queries.configured = ()
     gone = "destination not configured any more"
-    command = "retrain-bridge deliveries discard --receiver team"
     for path in (f"/requests/{ID}", "/", "/status"):
-        page = site.http.get(path).text
-        assert (gone in page, command in page) == (True, True), path
+        assert gone in site.http.get(path).text, path
     site.queries.sent_to = [DELIVERY, replace(DELIVERY, state=DeliveryState.DEAD)]
     page = site.http.get(f"/requests/{ID}").text
     for what in ("retry", "redrive"):
