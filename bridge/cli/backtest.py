@@ -76,9 +76,11 @@ def backtest(
     ] = None,
 ) -> None:
     """Evaluate rules over historical data, with the live engine and all its gates. Nothing is sent."""
+    from bridge.app import clock
     from bridge.authoring.backtest import report as backtest_report
     from bridge.authoring.backtest import scoring
     from bridge.authoring.backtest.backtest import Backtest
+    from bridge.authoring.backtest.no_data import no_data
     from bridge.domain.model import ModelTable
 
     require_writable({"--decisions": decisions, "--json": json_file, "--html": html})
@@ -90,6 +92,7 @@ def backtest(
         plan.require_server(source, end)
         run = Backtest(plan, source, table, start, end, resume, (since, until), charts=html is not None)
         results = run.run(progress)
+        missing = no_data(plan, source, results, clock.now())
     scores = scoring.scores(labelled, results) if labelled else {}
     if decisions is not None:
         _write_lines(decisions, results)
@@ -99,6 +102,9 @@ def backtest(
         drawn, left_out = backtest_report.charts(results, run.recorder, table, labelled)
         html.write_text(backtest_report.page(results, scores, drawn, left_out), encoding="utf-8")
     _print(results, scores)
+    if missing:
+        warn(missing)
+        raise typer.Exit(1)
 
 
 def plan_of_files(config_file: Path | None, rules: list[Path], url: str, step: int | None = None) -> Plan:

@@ -37,7 +37,9 @@ receivers:
 
 
 def world(expr: str, at: int) -> list[tuple[Labels, str]]:
-    """Breached in the second hour; anything but a comparison of drift has no result."""
+    """Breached in the second hour; anything but a comparison of drift, or its series, has no result."""
+    if expr.startswith("group(") and "drift" in expr:
+        return [({}, "1")]
     if not expr.startswith("drift > "):
         return []
     value = 0.9 if (at // 1000 - FIRST) // 3600 == 1 else 0.1
@@ -90,6 +92,20 @@ def test_a_range_without_data_is_reported(command: Callable[..., Result], tmp_pa
     assert result.stderr.splitlines() == [
         "Slow: no data in this range", "High: its expression returned nothing in this range",
     ]  # fmt: skip
+    assert result.exit_code == 0
+
+
+def test_a_range_in_which_no_rule_has_data_is_an_error(command: Callable[..., Result], tmp_path: Path) -> None:
+    """With the range, and what to do; the results are printed and written nevertheless."""
+    (tmp_path / "rules.yml").write_text(RULES.replace("drift", "shift"))
+    result = command("--rules", "rules.yml", *SERVER, *SPAN, "--json", "r.json")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        "no rule has data from 2023-11-14T22:00:00.000Z to 2023-11-15T04:00:00.000Z. The server has none of their"
+        " series in the last year: check the expressions and the URL of the server"
+    )
+    assert "│ High " in result.stdout
+    assert json.loads((tmp_path / "r.json").read_text())["slots"] == 72
 
 
 def test_a_configuration_as_the_bridge_runs_it(command: Callable[..., Result], tmp_path: Path) -> None:

@@ -107,6 +107,24 @@ def test_requests_of_a_real_history(server: Prometheus) -> None:
         assert "<svg" in command.read("report.html")
 
 
+def test_a_range_before_the_history_is_an_error(server: Prometheus) -> None:
+    """Prometheus understands the queries that look for the series of signals and of expressions."""
+    command = Command(server, f"--from={FIRST - 7200}", f"--to={FIRST - 3600}")
+    with kept_for_the_test(command.program):
+        assert command.run() == 1, command.program.log
+        assert "no rule has data from 2023-11-14T20:00:00.000Z to 2023-11-14T21:00:00.000Z." in command.program.log
+        assert "none of their series in the last year" in command.program.log
+
+
+def test_an_hour_without_a_breach_is_no_error(server: Prometheus) -> None:
+    """The expressions return nothing, but their series have samples."""
+    plain = RULES[: RULES.index("  - {retrain: Drifted")] + "  - {retrain: High, expr: model_drift_score > 7}\n"
+    command = Command(server, f"--to={FIRST + 3600}", rules=plain)
+    with kept_for_the_test(command.program):
+        assert command.run() == 0, command.program.log
+        assert "High: its expression returned nothing in this range" in command.program.log
+
+
 def written_after(file: Path, at: int) -> bool:
     """Whether the file is there and newer than `at`, in nanoseconds."""
     return file.exists() and file.stat().st_mtime_ns > at

@@ -1,0 +1,74 @@
+"""Message about a backtest in which no rule had data: the range, and when the server has the series of the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bridge.authoring.backtest.backtest import Plan
+from bridge.authoring.backtest.results import Results
+from bridge.authoring.suggest.selectors import selectors
+from bridge.domain.batch import VALUE, EventKind
+from bridge.domain.errors import SourceError
+from bridge.domain.rule import ModelLabels, SignalQuery
+from bridge.domain.times import DAY, HOUR, MINUTE, Timestamp, format_duration, rfc3339
+from bridge.sources.servers import PrometheusServers
+
+POINTS = 240  # windows of the range in which samples are looked for
+LOOKED_BACK = 366 * DAY  # before now, hour by hour
+
+
+def no_data(plan: Plan, source: PrometheusServers, results: Results, now: Timestamp) -> str:
+    """Return that no rule had data, with what to do; "" if a rule had some, failed, or was merely not breached."""
+    tallies = results.rules
+    if not tallies or any(tally.seen or tally.failed for tally in tallies.values()):
+        return ""
+    plain = [group.queries[rule.query] for group in plan.groups for rule in group.rules if tallies[rule.name].plain]
+    try:
+        if plain and _in_range(source, plain, results):
+            return ""
+    except SourceError:
+        return ""
+    text = f"no rule has data from {rfc3339(results.since)} to {rfc3339(results.until)}"
+    every = [query for group in plan.groups for query in group.queries.values()]
+    try:
+        seen = _seen(source, every, range(now - LOOKED_BACK, now + 1, HOUR))
+    except SourceError:
+        return text
+    if not seen:
+        hint = "The server has none of their series in the last year: check the expressions and the URL of the server"
+        return f"{text}. {hint}"
+    has = f"from {rfc3339(min(seen))} to {rfc3339(max(seen))}"
+    return f"{text}. The server has their series {has}: choose --from and --to within that time"
+
+
+def _in_range(source: PrometheusServers, queries: Sequence[SignalQuery], results: Results) -> bool:
+    """Return whether a series of the queries has a sample in the range. Raises SourceError."""
+    step = max(MINUTE, -(-(results.until - results.since) // POINTS // 1000) * 1000)
+    instants = [*range(results.since + step, results.until, step), results.until]
+    return bool(_seen(source, queries, instants, f"[{format_duration(step)}]"))
+
+
+def _seen(
+    source: PrometheusServers, queries: Sequence[SignalQuery], instants: Sequence[Timestamp], window: str = ""
+) -> list[Timestamp]:
+    """Return the instants at which the servers have a series of the queries. Raises SourceError.
+
+    window: range before an instant in which a sample is looked for, such as "[5m]"; "" = Prometheus' own.
+    """
+    return [
+        at
+        for probe in _probes(queries, window)
+        for at, batch in zip(instants, source.history(probe, instants, 0), strict=True)
+        if len(batch)
+    ]
+
+
+def _probes(queries: Sequence[SignalQuery], window: str) -> Iterator[SignalQuery]:
+    """Yield for each server a query that has a result where a series of its queries has a sample."""
+    for server in dict.fromkeys(query.server for query in queries):
+        texts = [text for query in queries if query.server == server for text in query.exprs.values()]
+        found = dict.fromkeys(item.text for text in texts for item in selectors(text))
+        parts = [f"group(last_over_time({text}{window}))" if window else f"group({text})" for text in found]
+        if parts:
+            yield SignalQuery("series", EventKind.CUSTOM, {VALUE: " or ".join(parts)}, ModelLabels.constant("x"),
+                              server=server)  # fmt: skip

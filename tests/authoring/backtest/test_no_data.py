@@ -1,0 +1,103 @@
+"""A backtest in which no rule has data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import responses
+
+from bridge.authoring.backtest.backtest import Backtest, Plan
+from bridge.authoring.backtest.no_data import LOOKED_BACK, no_data
+from bridge.domain.model import ModelTable
+from bridge.domain.times import DAY, HOUR, Timestamp
+from bridge.sources.config import PrometheusConfig
+from tests.support.fake_prometheus import FakePrometheus, Labels, World, model
+from tests.support.world import group, rule
+
+URL = "http://prometheus.test"
+FIRST: Timestamp = 1_700_000_000_000 // HOUR * HOUR
+LAST, NOW = FIRST + 6 * HOUR, FIRST + 20 * DAY
+SIGNAL = rule("Drifted")
+PLAIN = rule("High", query="high", limit=None)
+
+
+def plan(*rules: object) -> Plan:
+    """Return rules of which each queries the series `drift`."""
+    made = group(*rules, interval=10 * HOUR)  # type: ignore[arg-type]
+    exprs = {"drift": "max by (project, pipeline, version) (drift)", "high": "drift{job='a'} > 0.6"}
+    queries = {name: replace(query, exprs={"value": exprs[name]}) for name, query in made.queries.items()}
+    return Plan((replace(made, queries=queries),), {"prometheus": PrometheusConfig(url=URL)})
+
+
+def has(within: Callable[[Timestamp], bool]) -> World:
+    """Return a server that has the series at some instants; no rule is breached."""
+
+    def world(expr: str, at: int) -> list[tuple[Labels, str]]:
+        if expr.startswith("max by"):
+            return [(model(7), "0.1")] if within(at) else []
+        return [({}, "1")] if "group(" in expr and within(at) else []
+
+    return world
+
+
+def said(world: World, *rules: object) -> str:
+    """Return what is said after a backtest from FIRST to LAST."""
+    made, table = plan(*rules), ModelTable()
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
+        FakePrometheus(world).serve(mocked)
+        source = made.source(table)
+        results = Backtest(made, source, table, FIRST, LAST).run()
+        text = no_data(made, source, results, NOW)
+        source.close()
+    return text
+
+
+@pytest.mark.parametrize("rules", [(SIGNAL,), (PLAIN,), (SIGNAL, PLAIN)])
+def test_the_range_and_what_the_server_has_are_named(rules: tuple[object, ...]) -> None:
+    """With what would be right."""
+    assert said(has(lambda at: at >= NOW - 3 * DAY), *rules) == (
+        "no rule has data from 2023-11-14T22:00:00.000Z to 2023-11-15T04:00:00.000Z. The server has their series from"
+        " 2023-12-01T22:00:00.000Z to 2023-12-04T22:00:00.000Z: choose --from and --to within that time"
+    )
+
+
+def test_series_that_the_server_never_had_are_named() -> None:
+    """Then no other range would help."""
+    assert said(has(lambda _: False), SIGNAL).endswith(
+        "The server has none of their series in the last year: check the expressions and the URL of the server"
+    )
+
+
+def test_older_series_are_not_looked_for() -> None:
+    assert "in the last year" in said(has(lambda at: at < NOW - LOOKED_BACK - HOUR and not FIRST <= at <= LAST), SIGNAL)
+
+
+def test_an_expression_without_a_breach_is_no_error() -> None:
+    """Its series have samples in the range, however few."""
+    assert said(has(lambda at: LAST - HOUR < at <= LAST), PLAIN) == ""
+    assert said(has(lambda at: FIRST <= at <= LAST), SIGNAL, PLAIN) == ""
+
+
+def test_a_signal_without_a_result_is_without_data_whatever_its_series_have() -> None:
+    """Its expression returns nothing, for example because no series has the labels that it groups by."""
+
+    def nothing(expr: str, at: int) -> list[tuple[Labels, str]]:
+        return [({}, "1")] if "group(" in expr else []
+
+    assert said(nothing, SIGNAL).startswith("no rule has data from ")
+
+
+def test_a_failed_query_leaves_it_unknown_whether_there_is_data() -> None:
+    """Whether a plain expression had data is unknown then; of a signal, it is known."""
+
+    def broken(expr: str, at: int) -> list[tuple[Labels, str]]:
+        return [({"job": job}, "1") for job in "ab"] if "group(" in expr else []
+
+    assert said(broken, PLAIN) == ""
+    assert said(broken, SIGNAL).endswith("to 2023-11-15T04:00:00.000Z")
+
+
+def test_a_backtest_without_rules_lacks_no_data() -> None:
+    assert said(has(lambda _: False)) == ""
