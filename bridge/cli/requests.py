@@ -136,15 +136,16 @@ def requests_retry(
 ) -> None:
     """Immediately retry the deliveries of a request that are waiting to be retried."""
     from bridge.app import clock
-    from bridge.cli.delivery_text import nothing_retried
+    from bridge.cli.delivery_text import discard_lines, nothing_retried
 
     path = _path(bridge_url, http_config, request_id)
     count = post(bridge_url, http_config, f"{path}/retry")["retried"]
     if count:
         echo(f"{count} deliver{'y' if count == 1 else 'ies'} retried")
         return
-    echo("no delivery retried: none waits for a later attempt")
-    for line in nothing_retried(get(bridge_url, http_config, path), clock.now()):
+    echo("no delivery retried: none to a configured destination waits for a later attempt")
+    request = get(bridge_url, http_config, path)
+    for line in [*nothing_retried(request, clock.now()), *discard_lines(request["deliveries"])]:
         echo(f"  {line}")
 
 

@@ -157,8 +157,11 @@ class Outbox(Protocol):
         """Make all deliveries that wait for a retry due now, because the destination has recovered."""
         ...
 
-    def retry(self, request_id: str, now: Timestamp) -> int:
-        """Make the request's deliveries that wait for a retry due now, and count them. Raises UnknownRequestError."""
+    def retry(self, request_id: str, destinations: Collection[str], now: Timestamp) -> int:
+        """Make the request's deliveries to `destinations` that wait for a retry due now, and count them.
+
+        Raises UnknownRequestError.
+        """
         ...
 
     def redrive(self, request_id: str, destination: str | None, now: Timestamp) -> int:

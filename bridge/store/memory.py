@@ -16,6 +16,7 @@ from bridge.domain.times import Timestamp
 from bridge.ports import (
     DecisionFilter,
     DeliveryRecord,
+    DeliveryState,
     Pause,
     RequestFilter,
     Sighting,
@@ -114,7 +115,7 @@ class MemoryStore(MemoryOutbox, MemoryRuns, MemoryConfigLog):
             self._remember(changes)
             self.discard(changes.discards, changes.at)
             for request_id in {item.request_id for item in changes.runs} & self._requests.keys():
-                self.retry(request_id, changes.at)
+                self._make_due(self._of(request_id, DeliveryState.RETRY), changes.at)
 
     def _remember(self, changes: TickChanges) -> None:
         """Store strategy state and sightings of expected models."""

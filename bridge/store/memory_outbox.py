@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import structs
@@ -184,13 +184,21 @@ class MemoryOutbox:
                 if row.record.state is not DeliveryState.LEASED and row.record.next_at > now:
                     row.record = replace(row.record, next_at=now)
 
-    def retry(self, request_id: str, now: Timestamp) -> int:
-        """Make the request's deliveries that wait for a retry due now; return how many. Raises UnknownRequestError."""
+    def retry(self, request_id: str, destinations: Collection[str], now: Timestamp) -> int:
+        """Make the request's deliveries to `destinations` that wait for a retry due now; return how many.
+
+        Raises UnknownRequestError.
+        """
         with self._lock:
-            waits = [row for row in self._of(request_id, DeliveryState.RETRY) if row.record.next_at > now]
-            for row in waits:
-                row.record = replace(row.record, next_at=now)
-            return len(waits)
+            waits = [row for row in self._of(request_id, DeliveryState.RETRY) if row.record.destination in destinations]
+            return self._make_due(waits, now)
+
+    @staticmethod
+    def _make_due(rows: Iterable[_Row], now: Timestamp) -> int:
+        later = [row for row in rows if row.record.next_at > now]
+        for row in later:
+            row.record = replace(row.record, next_at=now)
+        return len(later)
 
     def _of(self, request_id: str, state: DeliveryState) -> list[_Row]:
         if request_id not in self._requests:

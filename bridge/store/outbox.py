@@ -163,11 +163,14 @@ class SqlOutbox(SqlTransactions):
         with self._write() as connection:
             connection.execute(update(_table).where(waits).values(next_at=now))
 
-    def retry(self, request_id: str, now: Timestamp) -> int:
-        """Make the request's deliveries that wait for a retry due now; return how many. Raises UnknownRequestError."""
+    def retry(self, request_id: str, destinations: Collection[str], now: Timestamp) -> int:
+        """Make the request's deliveries to `destinations` that wait for a retry due now; return how many.
+
+        Raises UnknownRequestError.
+        """
         with self._write() as connection:
             _check_known(connection, request_id)
-            return make_due(connection, request_id, now)
+            return make_due(connection, request_id, now, _table.c.destination.in_(destinations))
 
     def redrive(self, request_id: str, destination: str | None, now: Timestamp) -> int:
         """Queue the request's dead deliveries again; return how many. Raises UnknownRequestError."""
@@ -254,9 +257,11 @@ _DRIVEN_AGAIN = (
 )
 
 
-def make_due(connection: Connection, request_id: str, now: Timestamp) -> int:
-    """Make the request's deliveries that wait for a retry due now, and return their number."""
-    waits = and_(_table.c.request_id == request_id, _table.c.state == DeliveryState.RETRY.value, _table.c.next_at > now)
+def make_due(connection: Connection, request_id: str, now: Timestamp, *chosen: ColumnElement[bool]) -> int:
+    """Make the request's deliveries that wait for a retry due now, and return their number. chosen: conditions."""
+    waits = and_(
+        _table.c.request_id == request_id, _table.c.state == DeliveryState.RETRY.value, _table.c.next_at > now, *chosen
+    )
     return connection.execute(update(_table).where(waits).values(next_at=now)).rowcount
 
 

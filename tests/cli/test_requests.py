@@ -49,10 +49,18 @@ def test_retry_names_the_reason_if_no_delivery_is_retried(command: Command, site
     assert (code, out.splitlines()) == (
         0,
         [
-            "no delivery retried: none waits for a later attempt",
+            "no delivery retried: none to a configured destination waits for a later attempt",
             f"  team/coordinator/0 (firing): retry, due since {rfc3339(AT + 5000)}",
         ],
     )
+
+
+def test_retry_names_the_command_that_ends_deliveries_to_a_removed_destination(command: Command, site: Site) -> None:
+    """They cannot be retried."""
+    site.commands.waiting_for_retry, site.queries.configured = 0, ()
+    first, second = command("requests", "retry", ID)[1].splitlines()[1:]
+    assert first == "  team/coordinator/0 (firing): retry; destination not configured any more"
+    assert second.endswith("not configured any more: retrain-bridge deliveries discard --receiver team")
 
 
 def test_redrive_prints_the_number_of_deliveries(command: Command, api: Api) -> None:

@@ -193,19 +193,21 @@ def test_a_redriven_request_is_open_after_a_load(store: Store) -> None:
 
 
 def test_what_waits_for_a_retry_can_be_tried_at_once(store: Store) -> None:
-    """Of every destination of the request, and of no other; what is leased or dead is left alone."""
+    """To the given destinations, and of no other request; what is leased or dead is left alone."""
     made, other = record_of(), record_of(B)
     queued(store, made)
     queued(store, other)
     for claim in store.claim(HOOK, "w", 100, LEASE, limit=10):
         settle(store, claim, Delivery(Result.RETRY, "http_5xx", 503), 110, 10_000)
-    assert store.retry(made.id, 200) == 1
-    assert store.retry(made.id, 200) == 0
+    assert store.retry(made.id, ["elsewhere/webhook/0"], 200) == 0
+    assert store.retry(made.id, [], 200) == 0
+    assert store.retry(made.id, [HOOK, "elsewhere/webhook/0"], 200) == 1
+    assert store.retry(made.id, [HOOK], 200) == 0
     (claim,) = store.claim(HOOK, "w", 200, LEASE, limit=10)
     assert (claim.notification.request.id, claim.attempt) == (made.id, 2)
-    assert store.retry(made.id, 200) == 0
+    assert store.retry(made.id, [HOOK], 200) == 0
     with pytest.raises(UnknownRequestError):
-        store.retry("0" * 32, 200)
+        store.retry("0" * 32, [HOOK], 200)
 
 
 def discarded(store: Store, made: RequestRecord, at: int, *destinations: str) -> None:

@@ -180,9 +180,9 @@ class Stores(RuleBasedStateMachine):
         chosen = [Discard(item.request_id, item.destination) for item in found]
         self.both("commit", TickChanges("", 0, discards=[*chosen, Discard(IDS[-1], place)], at=self._now))
 
-    @rule(number=st.integers(0, len(IDS) - 1))
-    def retry(self, number: int) -> None:
-        self.both("retry", IDS[number], self._now)
+    @rule(number=st.integers(0, len(IDS) - 1), chosen=st.sets(places))
+    def retry(self, number: int, chosen: set[str]) -> None:
+        self.both("retry", IDS[number], chosen, self._now)
 
     @rule(place=places)
     def pull_forward(self, place: str) -> None:

@@ -53,7 +53,7 @@ def test_a_limit_bounds_the_claims(store: MemoryStore) -> None:
 
 def test_an_unknown_request_is_an_error(store: MemoryStore) -> None:
     with pytest.raises(UnknownRequestError, match="'nope'"):
-        store.retry("nope", 1)
+        store.retry("nope", [], 1)
     with pytest.raises(UnknownRequestError, match="'nope'"):
         store.redrive("nope", None, 1)
 

@@ -76,6 +76,6 @@ def test_depths_name_destinations_with_dead_deliveries_only(sqlite: SqlStore) ->
 
 def test_an_unknown_request_is_an_error(sqlite: SqlStore) -> None:
     with pytest.raises(UnknownRequestError, match="'nope'"):
-        sqlite.retry("nope", 1)
+        sqlite.retry("nope", [], 1)
     with pytest.raises(UnknownRequestError, match="'nope'"):
         sqlite.redrive("nope", None, 1)

@@ -109,7 +109,7 @@ class FakeOutbox:
             if row.state is DeliveryState.RETRY:
                 row.next_at = now
 
-    def retry(self, request_id: str, now: Timestamp) -> int:
+    def retry(self, request_id: str, destinations: Collection[str], now: Timestamp) -> int:
         raise NotImplementedError
 
     def redrive(self, request_id: str, destination: str | None, now: Timestamp) -> int:

@@ -141,8 +141,8 @@ class EngineCommands:
         return dead if destination is None else dead & {destination}
 
     def retry(self, request_id: str) -> int:
-        """Try deliveries that wait for a retry at once, and return their number."""
-        count = self._outbox.retry(request_id, self._now())
+        """Try deliveries to configured destinations that wait for a retry at once, and return their number."""
+        count = self._outbox.retry(request_id, self._configured(), self._now())
         self._wake()
         log.info("deliveries retried at once", extra={"request_id": request_id, "count": count})
         return count

@@ -377,7 +377,7 @@ class Commands(Protocol):
         ...
 
     def retry(self, request_id: str) -> int:
-        """Try deliveries that wait for a retry at once and return their number; open breakers still block them."""
+        """Try deliveries to configured destinations that wait for a retry at once, and count them."""
         ...
 
     def discard(self, receiver: str, who: str, note: str = "") -> Discarded:

@@ -55,6 +55,7 @@ _NEEDED = {
     "retry": "none of its deliveries to a configured destination waits for a retry.",
     "redrive": "none of its deliveries to a configured destination is dead.",
 }
+_NO_RETRY = "No delivery of this request to a configured destination waits for a retry."
 _MODEL = ("project", "pipeline", "version")
 Name = Annotated[str, Query(max_length=500)]
 
@@ -129,7 +130,7 @@ class _Action:
                     return self.site.error(409, "Nothing changed", "This request has no dead deliveries.")
             elif self.name == "retry":
                 if not commands.retry(request_id):
-                    return self.site.error(409, "Nothing changed", "No delivery of this request waits for a retry.")
+                    return self.site.error(409, "Nothing changed", _NO_RETRY)
             elif self.name in FEEDBACK:
                 commands.feedback(request_id, Feedback(self.name), by, values.get("note", ""), key)
             else:

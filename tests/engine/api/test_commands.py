@@ -54,6 +54,19 @@ def test_what_waits_is_tried_at_once() -> None:
     assert world.store.next_due(PLACE) == world.now
 
 
+def test_a_delivery_to_a_removed_destination_is_not_retried() -> None:
+    """It is not counted either; once its destination is configured again, it is."""
+    world = World(group(rule()))
+    world.tick({A: 0.7})
+    (claim,) = world.store.claim(PLACE, "w", world.now, 1000)
+    settle(world.store, claim, Delivery(Result.RETRY), world.now, world.now + 60_000)
+    (known, world.routes.destinations) = (world.routes.destinations, ())
+    assert world.commands.retry(claim.notification.request.id) == 0
+    assert world.store.next_due(PLACE) == world.now + 60_000
+    world.routes.destinations = known
+    assert world.commands.retry(claim.notification.request.id) == 1
+
+
 def test_redriving_queues_the_dead_again() -> None:
     """Through the command."""
     world = World(group(rule()))
