@@ -133,7 +133,7 @@ class OperatorActions:
         draft.put_request(acted)
         settled = change.state.gatekeeper.settle(draft, acted, rule, at)
         outcome = decision_log.outcome(settled)
-        text = said if settled.hold is None else f"{said}; held: {settled.hold}"
+        text = said if settled.hold is None else f"{said}; {decision_log.held(settled)}"
         decision_log.record_request_decision(draft, group, settled, outcome, text, at)
         return settled
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bridge.domain.request import Decision, Evidence, HoldReason, Outcome, RequestRecord, RequestState
 from bridge.domain.rule import Group
-from bridge.domain.times import Timestamp
+from bridge.domain.times import Timestamp, rfc3339
 from bridge.domain.verdict import Cause, Code
 from bridge.engine.evaluation.evaluation import Evaluation, none_if_nan
 from bridge.engine.requests.episodes import TickTransaction
@@ -62,6 +62,16 @@ def outcome(settled: RequestRecord) -> Outcome:
     if settled.hold is HoldReason.ATTEMPTS:
         return Outcome.ESCALATED
     return _OUTCOMES.get(settled.state, Outcome.HELD)
+
+
+def held(record: RequestRecord) -> str:
+    """Return that a gate holds a request, with what is known only now: the evidence of a shared cause, or the wait."""
+    match record.hold:
+        case HoldReason.NOT_THE_MODEL:
+            return f"held: {record.hold}: {record.shared_cause}"
+        case HoldReason.WEIGHING:
+            return f"held: {record.hold} until {rfc3339(record.hold_until)}"
+    return f"held: {record.hold}"
 
 
 def evidence(evaluation: Evaluation, row: int) -> list[Evidence]:

@@ -90,7 +90,7 @@ class RequestLifecycle:
         settled = self.keeper.settle(tick, record, self._rule(request.rule), slot)
         outcome, suffix = decision_log.outcome(settled), ""
         if settled.hold is not None:
-            suffix = f"; held: {settled.hold}"
+            suffix = f"; {decision_log.held(settled)}"
         elif settled.state is RequestState.RECORDED:
             suffix = "; dry run: not sent"
         if request.late:
@@ -276,7 +276,7 @@ class RequestLifecycle:
         if not settled.state.waiting:
             self._decided(tick, settled, decision_log.outcome(settled), f"released: {record.hold} ended", slot)
         elif settled.hold != record.hold:
-            self._decided(tick, settled, decision_log.outcome(settled), f"held: {settled.hold}", slot)
+            self._decided(tick, settled, decision_log.outcome(settled), decision_log.held(settled), slot)
         elif settled == record and settled.hold in POSTPONED:
             expires = record.request.triggered_at + self.keeper.gates.hold_limit
             tick.postponed[record.request.model] = min(settled.hold_until or expires, expires)

@@ -133,6 +133,31 @@ def test_a_shared_cause_is_explained_with_its_evidence() -> None:
     )
 
 
+def test_at_a_past_instant_a_shared_cause_is_explained_as_it_was_decided_then() -> None:
+    """With the stored decisions, their slots and their evidence; nothing that came later is shown."""
+    shared = SharedCauses(wait=50 * SECOND, window=50 * SECOND)
+    world = World(group(rule()), gates=Gates(settle=0, shared_cause=shared))
+    fleet = [ModelKey("shop", name, "1") for name in "abcd"]
+    healthy, unhealthy = dict.fromkeys(fleet, 0.1), dict.fromkeys(fleet, 0.7)
+    world.tick(healthy)
+    world.tick({**healthy, fleet[0]: 0.7})
+    began = world.now
+    world.tick(unhealthy)
+    joined = world.now
+    for _ in range(12):
+        world.tick({**healthy, fleet[0]: 0.7})
+    assert world.requests()[0].state == "requested"
+
+    def decided(at: Timestamp) -> list[str]:
+        return [check.text for check in explain(world, fleet[0], at=at).checks if check.name == "decision"]
+
+    weighing = f"{rfc3339(began)}: Drifted: drift 0.7 above 0.6; held: weighing until {rfc3339(began + 50 * SECOND)}"
+    assert decided(began) == [weighing]
+    cause = f"{rfc3339(joined)}: held: not_the_model: 4 of all 4 models are unhealthy"
+    assert decided(joined + 10 * SECOND) == [cause, weighing]
+    assert decided(world.now)[1:] == [cause, weighing]
+
+
 def test_a_silence_that_cannot_be_understood_is_named() -> None:
     """With its error, which is shown nowhere else."""
     world = World(group(rule()))
