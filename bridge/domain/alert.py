@@ -49,7 +49,7 @@ class AlertRow(msgspec.Struct, frozen=True, gc=False):
     @property
     def blank(self) -> bool:
         """True if the row holds nothing to restore: inactive, and no recent breaches."""
-        return self.state is State.INACTIVE and not self.recent
+        return not self.state and not self.recent
 
 
 _STATES = tuple(State)

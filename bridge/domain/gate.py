@@ -64,32 +64,35 @@ class GateInput(msgspec.Struct, frozen=True, gc=False):
     unapproved: bool = False
 
 
-def gates(now: GateInput) -> tuple[tuple[HoldReason, bool, Timestamp], ...]:
+def gates(now: GateInput) -> list[tuple[HoldReason, bool, Timestamp]]:
     """Return every gate in order: its reason, whether it is closed, and until when (0 = until someone acts)."""
-    load, slot = now.load, now.slot
-    cooled = load.last_end + now.cooldown if load.last_end else 0
-    return (
-        (HoldReason.PAUSED, now.paused_until > slot, now.paused_until),
-        (HoldReason.IN_FLIGHT, load.busy_until > slot, load.busy_until),
-        (HoldReason.ATTEMPTS, 0 < now.attempts <= load.unhelpful, 0),
-        (HoldReason.COOLDOWN, cooled > slot, cooled),
-        (HoldReason.BUDGET, now.budget_until > slot, now.budget_until),
-        (HoldReason.STORM, now.storm_until > slot, now.storm_until),
-        (HoldReason.WEIGHING, now.weighing_until > slot, now.weighing_until),
-        (HoldReason.NOT_THE_MODEL, now.shared_cause is not None, now.shared_until),
-        (HoldReason.SILENCED, now.silenced_until > slot, now.silenced_until),
-        (HoldReason.SILENCES_UNKNOWN, now.silences_unknown, 0),
-        (HoldReason.MUTED, now.muted_until > slot, now.muted_until),
-        (HoldReason.APPROVAL, now.unapproved, 0),
-    )
+    until = (
+        now.paused_until, now.load.busy_until, 0, _cooled(now), now.budget_until, now.storm_until, now.weighing_until,
+        now.shared_until, now.silenced_until, 0, now.muted_until, 0,
+    )  # fmt: skip
+    return list(zip(HoldReason, _closed(now), until, strict=True))
 
 
 def check(now: GateInput) -> Hold | None:
     """Return the first closed gate, or None if the request may be sent."""
-    for reason, closed, until in gates(now):
-        if closed:
-            return Hold(reason, until)
-    return None
+    if True not in _closed(now):
+        return None
+    return next(Hold(reason, until) for reason, closed, until in gates(now) if closed)
+
+
+def _closed(now: GateInput) -> tuple[bool, ...]:
+    """Return for every gate in order whether it is closed."""
+    load, slot = now.load, now.slot
+    return (
+        now.paused_until > slot, load.busy_until > slot, 0 < now.attempts <= load.unhelpful, _cooled(now) > slot,
+        now.budget_until > slot, now.storm_until > slot, now.weighing_until > slot, now.shared_cause is not None,
+        now.silenced_until > slot, now.silences_unknown, now.muted_until > slot, now.unapproved,
+    )  # fmt: skip
+
+
+def _cooled(now: GateInput) -> Timestamp:
+    """Return when the cooldown ends, 0 = none began."""
+    return now.load.last_end + now.cooldown if now.load.last_end else 0
 
 
 def budget_until(earlier: Sequence[Timestamp], later: Sequence[Timestamp], rate: Budget) -> Timestamp:

@@ -113,8 +113,9 @@ def _attempt(rule: str, episode_start: Timestamp, attempt: int) -> bytes:
 
 
 def _measured(*parts: str) -> bytes:
-    """Return the parts, each after its length in bytes."""
-    return b"".join([b"%d:%b" % (len(part), part) for part in map(str.encode, parts)])
+    """Return three parts, each after its length in bytes."""
+    first, second, third = map(str.encode, parts)
+    return b"%d:%b%d:%b%d:%b" % (len(first), first, len(second), second, len(third), third)
 
 
 class RequestState(StrEnum):
@@ -149,7 +150,7 @@ class RequestState(StrEnum):
     @property
     def terminal(self) -> bool:
         """True if the state is final."""
-        return not self.in_flight and not self.waiting
+        return self not in _OPEN
 
     def may_become(self, new: RequestState) -> bool:
         """Return whether a coordinator's report may move a request from this state to `new`.
@@ -164,6 +165,7 @@ class RequestState(StrEnum):
 
 _IN_FLIGHT = frozenset({RequestState.REQUESTED, RequestState.ACCEPTED, RequestState.RUNNING})
 _WAITING = frozenset({RequestState.HELD, RequestState.AWAITING_APPROVAL})
+_OPEN = _IN_FLIGHT | _WAITING
 NOT_TAKEN = "no receiver accepted it: every delivery is dead"  # message of an undelivered request
 COORDINATOR_ENDS = frozenset({RequestState.SUCCEEDED, RequestState.FAILED, RequestState.CANCELLED, RequestState.LOST})
 
@@ -256,7 +258,7 @@ class RequestRecord(msgspec.Struct, frozen=True, gc=False):
 
     def acted(self, what: str) -> bool:
         """Return whether someone performed the action `what` on the request."""
-        return any(act.what == what for act in self.acts)
+        return bool(self.acts) and any(act.what == what for act in self.acts)
 
     def act_of(self, key: str) -> OperatorAction | None:
         """Return the action that a call with this idempotency key performed; None if there is none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple
@@ -40,6 +39,7 @@ Fetched = Mapping[str, Any] | RowMapping
 _PARTS = ("project", "pipeline", "version")
 _encode = msgspec.json.Encoder(enc_hook=dict).encode  # for mappings that are no dictionaries
 _fields = msgspec.structs.astuple
+_QUEUED = str(DeliveryState.QUEUED)
 
 
 @lru_cache(maxsize=4096)
@@ -61,8 +61,10 @@ def _body(request: RetrainRequest) -> str:
         "annotations": request.annotations, "late": request.late, "evidence": list(map(_fields, request.evidence)),
     }  # fmt: skip
     if _is_finite(request.evidence):
-        with contextlib.suppress(UnicodeEncodeError):  # a lone surrogate
+        try:
             return _encode(body).decode()
+        except UnicodeEncodeError:  # a lone surrogate
+            pass
     return json.dumps(body, default=dict)
 
 
@@ -134,9 +136,10 @@ def episode_of(row: Fetched) -> Episode:
 def request_row(record: RequestRecord) -> Row:
     """Return the row of a request."""
     request, state = record.request, record.state
+    model = request.model
     return (
-        request.id, *_of_model(request.model), request.rule, request.episode_start, request.attempt,
-        request.triggered_at, state.value, int(state.terminal), _body(request), record.updated_at,
+        request.id, model.project, model.pipeline, model.version, request.rule, request.episode_start, request.attempt,
+        request.triggered_at, str(state), int(state.terminal), _body(request), record.updated_at,
         _listed(record.receivers), _listed(record.destinations), record.hold or "", record.hold_until, record.sent_at,
         record.delivered_at, record.ended_at, record.reference, record.link, record.message, record.new_version,
         json.dumps([astuple(act) for act in record.acts]) if record.acts else "[]",
@@ -184,7 +187,7 @@ def decision_row(decision: Decision) -> Row:
     """Return the row of a decision."""
     model = (None, None, None) if decision.model is None else _of_model(decision.model)
     return (
-        decision.slot, decision.group, decision.rule, *model, decision.outcome.value, decision.before, decision.after,
+        decision.slot, decision.group, decision.rule, *model, str(decision.outcome), decision.before, decision.after,
         decision.reason, decision.verdict, decision.cause, decision.value, decision.statistic, decision.threshold,
         decision.query, decision.query_time, decision.request_id, decision.repeats,
     )  # fmt: skip
@@ -204,8 +207,8 @@ def new_delivery_row(delivery: NewDelivery, at: Timestamp) -> Row:
     """Return the row of a delivery that is queued at an instant."""
     due = delivery.due
     return (
-        delivery.request_id, delivery.destination, delivery.kind.value, delivery.bundle if at < due else "",
-        DeliveryState.QUEUED.value, 0, at, max(at, due), at, "", "", 0, "",
+        delivery.request_id, delivery.destination, str(delivery.kind), delivery.bundle if at < due else "", _QUEUED, 0,
+        at, max(at, due), at, "", "", 0, "",
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
+from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -154,10 +155,16 @@ class RetrainStrategy(ABC):
 
 def signal_word(batch: EventBatch) -> str:
     """Return the words for the batch's signal in a sentence: its kind, and its name where that adds something."""
-    if batch.event is EventKind.CUSTOM:
-        return batch.name
-    kind = "error rate" if batch.event is EventKind.INFERENCE_ERROR else batch.event.value
-    return batch.name if kind in batch.name.lower() else f"{kind} {batch.name}"
+    return _signal_word(batch.event, batch.name)
+
+
+@lru_cache(maxsize=1024)
+def _signal_word(event: EventKind, name: str) -> str:
+    """Return the words for a signal; the requests of a slot share few."""
+    if event is EventKind.CUSTOM:
+        return name
+    kind = "error rate" if event is EventKind.INFERENCE_ERROR else event.value
+    return name if kind in name.lower() else f"{kind} {name}"
 
 
 def guarded(strategy: RetrainStrategy, batch: EventBatch, state: StateColumn | None) -> Verdicts:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from bridge.domain.limits import LONGEST_TEXT, bounded, cut
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.rule import Rule
@@ -15,8 +17,7 @@ from bridge.engine.evaluation.expansion import Expander
 from bridge.templates.alert import AlertTemplate
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(msgspec.Struct, frozen=True, gc=False):
     """Numbers of a model that templates show. threshold: None without one."""
 
     value: float

@@ -108,8 +108,10 @@ class Evaluation:
 
     def chance(self, row: int) -> str:
         """Return the p-value and the number of tested models as text, under `fdr`; else ""."""
+        if not self.rule.fdr or self.verdicts is None or self.verdicts.p is None:
+            return ""
         position = self.position(row)
-        if not self.rule.fdr or self.verdicts is None or self.verdicts.p is None or position < 0:
+        if position < 0:
             return ""
         tested = np.count_nonzero(self.verdicts.code != Code.INCONCLUSIVE)
         return f", p {self.verdicts.p[position]:.2g} among {tested:,} models with fdr {self.rule.fdr:g}"

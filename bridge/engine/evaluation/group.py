@@ -192,7 +192,9 @@ def changed_rows(rule: RuleEvaluator) -> list[AlertRow]:
     if rule.touched is not None:
         if not rule.touched:
             return []
-        which = np.unique(np.concatenate(rule.touched))
+        touched = np.zeros(len(rule.staged.code), np.bool_)
+        touched[np.concatenate(rule.touched)] = True
+        which = np.flatnonzero(touched)
         return alert.rows(rule.staged.alerts, which, rule.rule.name, rule.fingerprint, rule.table.models)
     before, after = rule.live.alerts, rule.staged.alerts
     size, grown = len(before.state), len(after.state)

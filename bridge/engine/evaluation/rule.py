@@ -385,8 +385,8 @@ class RuleEvaluator:
     def _numbers(self, row: int) -> Numbers:
         """Return the numbers of a model; until the first evaluation after a start, of its alert's last change."""
         alerts = self.staged.alerts
-        changed = max(alerts.active_at.item(row), alerts.fired_at.item(row))
-        return Numbers.of(self.staged, row, self.last_evaluation or changed)
+        at = self.last_evaluation or max(alerts.active_at.item(row), alerts.fired_at.item(row))
+        return Numbers.of(self.staged, row, at)
 
     @property
     def patience(self) -> Duration:

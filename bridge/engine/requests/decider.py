@@ -126,13 +126,14 @@ class Decider:
         self, tick: TickTransaction, model: ModelKey, fired: list[Evaluation], slot: Timestamp, *, live: bool
     ) -> None:
         """Open an episode for a model whose rules started firing, or join the open one."""
-        fired = sorted(fired, key=lambda item: (item.rule.mode is not Mode.LIVE, item.rule.order))
-        names = tuple(evaluation.rule.name for evaluation in fired)
+        if len(fired) > 1:
+            fired = sorted(fired, key=lambda item: (item.rule.mode is not Mode.LIVE, item.rule.order))
+        names = tuple([evaluation.rule.name for evaluation in fired])
         episode = tick.episode(model)
         if episode is not None:
             self._join(tick, episode, fired, slot, live=live)
             return
-        episode = Episode(model, slot, names[0], names, attempts=0)
+        episode = Episode(model, slot, names[0], names, attempts=int(live))
         tick.put_episode(episode)
         request = self.lifecycle.request(episode, fired, slot, attempt=1, late=not live)
         if live:

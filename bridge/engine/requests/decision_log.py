@@ -23,25 +23,12 @@ def record_transition(
     now, slot = evaluation.columns, evaluation.slot
     value, statistic, threshold = evaluation.numbers(row)
     tick.decisions.append(
-        Decision(
-            slot=slot,
-            group=group.name,
-            rule=evaluation.rule.name,
-            model=evaluation.table[row],
-            outcome=outcome,
-            before=before,
-            after=after,
-            reason=reason,
-            verdict=_CODES[now.code.item(row)],
-            cause=_CAUSES[now.cause.item(row)],
-            value=value,
-            statistic=statistic,
-            threshold=threshold,
-            query=evaluation.query_text,
-            query_time=slot - group.offset,
-            request_id=request,
+        Decision(  # by position: by name, it would take six times as long
+            slot, group.name, evaluation.rule.name, evaluation.table[row], outcome, before, after, reason,
+            _CODES[now.code.item(row)], _CAUSES[now.cause.item(row)], value, statistic, threshold,
+            evaluation.query_text, slot - group.offset, request,
         )
-    )
+    )  # fmt: skip
 
 
 def record_request_decision(
@@ -80,7 +67,7 @@ def evidence(evaluation: Evaluation, row: int) -> list[Evidence]:
     if not evaluation.conditions:
         return [
             Evidence(
-                rule.name, query.name, query.event.value, evaluation.query_text, *evaluation.numbers(row), query.unit,
+                rule.name, query.name, str(query.event), evaluation.query_text, *evaluation.numbers(row), query.unit,
                 series,
             )
         ]  # fmt: skip

@@ -177,7 +177,8 @@ class EpisodeIndex:
         else:
             self.unjudged.pop(id_, None)
         in_flight = state.in_flight
-        others = tuple([other for other in self.in_flight.get(owner, ()) if other != id_])
+        known = self.in_flight.get(owner, ())
+        others = tuple([other for other in known if other != id_]) if known else known
         if in_flight:
             self.in_flight[owner] = (*others, id_)
             self._earliest = min(self._earliest, record.sent_at)
@@ -220,7 +221,7 @@ class EpisodeIndex:
 
     def paused_until(self, owner: PipelineKey, slot: Timestamp) -> Timestamp:
         """Return when the longest pause of the pipeline ends; 0 = not paused."""
-        return max((pause.until for pause in self.pauses if pause.covers(owner, slot)), default=0)
+        return max([pause.until for pause in self.pauses if pause.covers(owner, slot)], default=0)
 
     def next_overdue(self, in_flight_limit: Duration) -> Timestamp:
         """Return an instant before which no request in flight becomes overdue."""
@@ -278,8 +279,7 @@ class TickTransaction:
     postponed: dict[ModelKey, Timestamp] = field(default_factory=dict)
     _open: dict[ModelKey, Episode | None] = field(default_factory=dict)
     _current: dict[ModelKey, str] = field(default_factory=dict)
-    _owners: set[PipelineKey] = field(default_factory=set)  # of `requests`
-    _by_owner: dict[PipelineKey, dict[str, RequestRecord]] = field(default_factory=dict)
+    _by_owner: dict[PipelineKey, dict[str, RequestRecord]] = field(default_factory=dict)  # of `requests`
     _new: Sent = field(default_factory=Sent)  # the first of `sent`, for budgets
     _counted: int = 0
 
@@ -297,9 +297,11 @@ class TickTransaction:
     def request(self, model: ModelKey) -> RequestRecord | None:
         """Return the latest request of the model's open episode."""
         episode = self.episode(model)
-        if episode is None:
-            return None
-        id_ = self._current.get(model) or self.committed.current.get(model)
+        return None if episode is None else self._latest(episode)
+
+    def _latest(self, episode: Episode) -> RequestRecord | None:
+        """Return the latest request of an open episode."""
+        id_ = self._current.get(episode.model) or self.committed.current.get(episode.model)
         if id_ is None:
             return None
         record = self.requests.get(id_) or self.committed.requests.get(id_)
@@ -312,12 +314,10 @@ class TickTransaction:
         if record.sent_at and (before is None or not before.sent_at):
             self.sent.append((owner, record.sent_at))
         self.requests[id_] = record
-        self._owners.add(owner)
+        self._by_owner.setdefault(owner, {})[id_] = record
         episode = self.episode(model)
-        if episode is not None and supersedes(record, episode, self.request(model)):
+        if episode is not None and supersedes(record, episode, self._latest(episode)):
             self._current[model] = id_
-        if not record.state.waiting:
-            self._by_owner.setdefault(owner, {})[id_] = record
 
     def load(self, owner: PipelineKey, in_flight_limit: Duration) -> PipelineLoad:
         """Return the retraining activity of a pipeline for the gates."""
@@ -357,18 +357,23 @@ class TickTransaction:
         self._counted = len(self.sent)
         return self._new.times
 
-    def waiting(self) -> Iterator[ModelKey]:
-        """Yield the models whose open episode has no request in flight, the longest waiting first."""
-        touched = {model for model, episode in self._open.items() if episode is not None}
-        waiting = self.committed.waiting - self.committed.rechecks.postponed(self._owners, sent=bool(self.sent))
-        for model in sorted(filter(self._waits, waiting | touched), key=self._age):
-            if self._waits(model):  # a change meanwhile may have sent its request
+    def waiting(self, slot: Timestamp) -> Iterator[ModelKey]:
+        """Yield the models whose open episode waits at `slot`, the longest waiting first."""
+        touched = {model for model, episode in self._open.items() if episode is not None and episode.started_at != slot}
+        waiting = self.committed.waiting - self.committed.rechecks.postponed(
+            self._by_owner.keys(), sent=bool(self.sent)
+        )
+        for model in sorted([model for model in waiting | touched if self._waits(model, slot)], key=self._age):
+            if self._waits(model, slot):  # a change meanwhile may have sent its request
                 yield model
 
-    def _waits(self, model: ModelKey) -> bool:
-        """Return whether the model's open episode has no request in flight."""
-        record = self.request(model)
-        return self.episode(model) is not None and (record is None or not record.state.in_flight)
+    def _waits(self, model: ModelKey, slot: Timestamp) -> bool:
+        """Return whether the model has an open episode of an earlier slot without a request in flight."""
+        episode = self.episode(model)
+        if episode is None or episode.started_at == slot:
+            return False
+        record = self._latest(episode)
+        return record is None or not record.state.in_flight
 
     def _age(self, model: ModelKey) -> tuple[Timestamp, ModelKey]:
         record = self.request(model)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -132,17 +132,16 @@ class Gatekeeper:
         load: of its pipeline, None = not known yet.
         """
         unhelpful = (load or tick.load(record.owner, self.gates.in_flight_limit)).unhelpful
-        at = {"sent_at": slot, "updated_at": slot}
-        sent: dict[str, Any] = {"hold": None, "hold_until": 0, "unhelpful": unhelpful, **at}
         if rule.mode is not Mode.LIVE:
-            return replace(record, **sent, state=RequestState.RECORDED, ended_at=slot, message="dry run: not sent")
-        recipients = self.routing.recipients(route_labels(record.request))
-        tick.deliveries.extend(
-            _delivery(record.id, destination, recipients, slot) for destination in recipients.destinations
-        )
+            return replace(
+                record, hold=None, hold_until=0, unhelpful=unhelpful, sent_at=slot, updated_at=slot,
+                state=RequestState.RECORDED, ended_at=slot, message="dry run: not sent",
+            )  # fmt: skip
+        to = self.routing.recipients(route_labels(record.request))
+        tick.deliveries += [_delivery(record.id, destination, to, slot) for destination in to.destinations]
         return replace(
-            record, **sent, state=RequestState.REQUESTED, receivers=recipients.receivers,
-            destinations=recipients.destinations,
+            record, hold=None, hold_until=0, unhelpful=unhelpful, sent_at=slot, updated_at=slot,
+            state=RequestState.REQUESTED, receivers=to.receivers, destinations=to.destinations,
         )  # fmt: skip
 
     def hold(self, tick: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> Hold | None:

@@ -69,7 +69,7 @@ class RequestLifecycle:
             episode_start=episode.started_at,
             attempt=attempt,
             reasons=reasons,
-            evidence=tuple(item for evaluation in fired for item in decision_log.evidence(evaluation, model_slot)),
+            evidence=tuple([item for evaluation in fired for item in decision_log.evidence(evaluation, model_slot)]),
             labels=leader.alert_labels(model_slot),
             annotations=self.runs[fired[0].rule.name].alert_annotations(model_slot),
             late=late,
@@ -84,7 +84,7 @@ class RequestLifecycle:
         fired: the rules that start firing or are breached now; none for a late request, whose rules fired earlier.
         """
         episode = tick.episode(request.model)
-        if episode is not None:
+        if episode is not None and episode.attempts != request.attempt:
             tick.put_episode(replace(episode, attempts=request.attempt))
         record = RequestRecord(request, RequestState.HELD, slot)
         settled = self.keeper.settle(tick, record, self._rule(request.rule), slot)
@@ -202,9 +202,9 @@ class RequestLifecycle:
     ) -> None:
         """Recheck open episodes: those with a held request if `waiting`, else those without an active one."""
         mine = {rule.name: rule for rule in self.group.rules}
-        for model in list(tick.waiting()):
+        for model in list(tick.waiting(slot)):
             episode = tick.episode(model)
-            if episode is None or episode.started_at == slot:
+            if episode is None:
                 continue
             current = tick.request(model)
             if waiting != (current is not None and current.state.waiting):
