@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from bridge.engine.api.views import ModelState, ModelView, Queries
+from bridge.engine.api.interface import Queries
+from bridge.engine.api.views import ModelState, ModelView
 
 PREFIX = "retrain_bridge_"
 AUTO_MODELS = 1_000  # bounds a scrape when every model is unhealthy; a model has series for each of its rules

@@ -20,7 +20,7 @@ from bridge.domain.destination import Destination
 from bridge.domain.errors import BridgeError, StoreError
 from bridge.domain.request import Outcome, RecoveryVerdict
 from bridge.domain.times import Duration, Timestamp, rfc3339
-from bridge.engine.api.views import Queries
+from bridge.engine.api.interface import Queries
 from bridge.engine.evaluation.answers import Quality
 from bridge.ports import AttemptReport, Result, RunState, TickReport
 

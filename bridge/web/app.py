@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from bridge import __version__
 from bridge.domain.times import Timestamp
-from bridge.engine.api.views import Commands, Queries
+from bridge.engine.api.interface import Commands, Queries
 from bridge.web.api.fleet import Fleet, no_fleet
 from bridge.web.api.management import Secrets, management_routes
 from bridge.web.api.openapi import corrected

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from bridge.engine.api.views import Queries
+from bridge.engine.api.interface import Queries
 from bridge.web.app import create_app
 from bridge.web.http.settings import WebConfig, WebSettings
 from bridge.web.upstream import NO_UPSTREAM, Upstream

@@ -1,4 +1,4 @@
-"""Commands on a running engine: the implementation of views.Commands."""
+"""Commands on a running engine: the implementation of interface.Commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queries on a running engine: the implementation of views.Queries."""
+"""Queries on a running engine: the implementation of interface.Queries."""
 
 from __future__ import annotations
 
@@ -26,15 +26,7 @@ from bridge.engine.api.explain import Explainer
 from bridge.engine.api.model_search import Finder
 from bridge.engine.api.signal_views import signals_of
 from bridge.engine.api.silence_views import SilencesView
-from bridge.engine.api.views import (
-    GroupView,
-    ModelPage,
-    ModelState,
-    ModelView,
-    RuleView,
-    SignalView,
-    TrailView,
-)
+from bridge.engine.api.views import GroupView, ModelPage, ModelState, ModelView, RuleView, SignalView, TrailView
 from bridge.engine.delivery.alert_rules import notice_labels
 from bridge.engine.engine import Engine
 from bridge.engine.evaluation.group import GroupEvaluator

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.domain.alert import AlertColumns
+from bridge.domain.alert import AlertColumns, Positions
 from bridge.domain.verdict import Cause, Code, Floats, Int8
 from bridge.engine.evaluation.conditions import ConditionColumns, ConditionEvaluator
 from bridge.strategies.base import RetrainStrategy, StateColumn
@@ -84,6 +84,23 @@ class RuleColumns:
             state,
             [part.copy() for part in self.parts],
         )
+
+    def forget(self, rows: Positions) -> None:
+        """Reset rows to those of models that the rule has never seen."""
+        self.known[rows] = False
+        self.logged_cause[rows] = Cause.NONE
+        self.since[rows] = 0
+        self.code[rows], self.cause[rows] = Code.INCONCLUSIVE, Cause.NO_DATA
+        self.clear_numbers(rows)
+        self.alerts.clear(rows)
+        for state in (self.state, *(part.state for part in self.parts)):
+            if state is not None:
+                state[rows] = np.zeros(1, state.dtype)
+
+    def clear_numbers(self, rows: Positions | NDArray[np.bool_]) -> None:
+        """Remove the numbers of the last verdict. rows: positions, or a mask (n,)."""
+        for column in (self.value, self.statistic, self.threshold):
+            column[rows] = np.nan
 
     def freeze(self) -> EvaluatedColumns:
         """Make what an evaluation holds read-only, and return it."""

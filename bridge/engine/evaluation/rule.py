@@ -160,16 +160,7 @@ class RuleEvaluator:
         now = self._writable()
         active: Positions = rows[now.alerts.state[rows] != 0]
         self._touch(rows)
-        now.known[rows] = False
-        now.logged_cause[rows] = Cause.NONE
-        now.since[rows] = 0
-        now.code[rows], now.cause[rows] = Code.INCONCLUSIVE, Cause.NO_DATA
-        for column in (now.value, now.statistic, now.threshold):
-            column[rows] = np.nan
-        now.alerts.clear(rows)
-        for state in (now.state, *(part.state for part in now.parts)):
-            if state is not None:
-                state[rows] = np.zeros(1, state.dtype)
+        now.forget(rows)
         return active
 
     def begin(self) -> None:
@@ -287,8 +278,7 @@ class RuleEvaluator:
         now = self.staged
         absent = (now.alerts.state != State.FIRING) | (self.rule.keep_firing_for == 0)
         absent[present] = False
-        for column in (now.value, now.statistic, now.threshold):
-            column[absent] = np.nan
+        now.clear_numbers(absent)
 
     def empty(self) -> NDArray[np.bool_]:
         """Return for which models the rule is an expression that returns nothing now, (n,)."""

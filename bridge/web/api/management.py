@@ -16,7 +16,7 @@ from bridge.domain.printable import storable
 from bridge.domain.request import RequestState
 from bridge.domain.times import Timestamp, parse_rfc3339
 from bridge.domain.wording import kind, near
-from bridge.engine.api.views import Commands
+from bridge.engine.api.interface import Commands
 from bridge.net.problem import refusal
 from bridge.net.request_body import is_json
 from bridge.net.session import NetError

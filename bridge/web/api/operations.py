@@ -11,7 +11,7 @@ from starlette.responses import Response
 from bridge.domain.model import ModelKey
 from bridge.domain.printable import storable
 from bridge.domain.request import Feedback
-from bridge.engine.api.views import Commands, Queries
+from bridge.engine.api.interface import Commands, Queries
 from bridge.net.problem import refusal
 from bridge.web.api import encode, request_structs, structs
 from bridge.web.api.pauses import pause_length

@@ -14,7 +14,8 @@ from starlette.responses import Response
 from bridge.domain.matchers import Matcher
 from bridge.domain.regex import PROMETHEUS
 from bridge.domain.times import DAY, Timestamp
-from bridge.engine.api.views import GroupView, Queries, RuleView
+from bridge.engine.api.interface import Queries
+from bridge.engine.api.views import GroupView, RuleView
 from bridge.net.problem import refusal
 from bridge.web.api import encode, structs
 from bridge.web.http.responses import success

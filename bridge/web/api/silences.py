@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.responses import Response
 
 from bridge.domain.times import Timestamp
-from bridge.engine.api.views import Queries
+from bridge.engine.api.interface import Queries
 from bridge.net.problem import refusal
 from bridge.ports.silencing import NewSilence, SilencingError, UnknownSilenceError
 from bridge.web.api import encode, structs

@@ -13,8 +13,9 @@ from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelKey, PipelineKey
 from bridge.domain.request import Outcome, RequestState
 from bridge.domain.times import Timestamp, parse_rfc3339
+from bridge.engine.api.interface import Queries
 from bridge.engine.api.lifetimes import MOST_REQUESTS, next_retraining
-from bridge.engine.api.views import ModelState, Queries
+from bridge.engine.api.views import ModelState
 from bridge.net.problem import refusal
 from bridge.ports import DecisionFilter, RequestFilter
 from bridge.web.api import encode, request_structs, status_structs, structs

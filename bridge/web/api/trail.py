@@ -12,7 +12,8 @@ from starlette.responses import Response
 from bridge.domain.errors import RequestError, SourceError
 from bridge.domain.model import ModelKey
 from bridge.domain.times import parse_duration, parse_rfc3339, rfc3339
-from bridge.engine.api.views import Queries, SignalView, TrailView
+from bridge.engine.api.interface import Queries
+from bridge.engine.api.views import SignalView, TrailView
 from bridge.net.problem import refusal
 from bridge.web.api import encode, structs
 from bridge.web.api.fields import Instant, Number

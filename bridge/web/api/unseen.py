@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 
 from bridge.domain.errors import StoreError
-from bridge.engine.api.views import Queries
+from bridge.engine.api.interface import Queries
 from bridge.net.problem import ProblemError
 from bridge.ports import RequestFilter
 

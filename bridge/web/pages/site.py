@@ -16,7 +16,7 @@ from bridge.domain.errors import SourceError, StoreError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, RequestState
 from bridge.domain.times import Timestamp
-from bridge.engine.api.views import Commands, Queries
+from bridge.engine.api.interface import Commands, Queries
 from bridge.web.api.fleet import Fleet, no_fleet
 from bridge.web.http.settings import WebSettings
 from bridge.web.pages.charts import apart, spark

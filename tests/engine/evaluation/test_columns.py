@@ -36,6 +36,42 @@ def test_columns_never_shrink() -> None:
     assert len(columns.code) == len(columns.since) == 3
 
 
+def test_a_row_that_is_forgotten_is_as_new() -> None:
+    """Also its alert state, its strategy's state and that of its conditions; other rows stay."""
+    cusum = StrategySpec("seasonal_cusum")
+    part = ConditionEvaluator(Condition("drift", cusum), DRIFT, build(cusum))
+    columns = RuleColumns.empty(build(cusum), [part])
+    columns.grow(3, build(cusum), [part])
+    states = [columns.state, columns.parts[0].state]
+    columns.code[:], columns.cause[:], columns.logged_cause[:] = Code.BREACHED, Cause.NONE, Cause.NO_DATA
+    columns.value[:], columns.known[:], columns.since[:], columns.alerts.state[:] = 0.7, True, 5, 2
+    for state in states:
+        assert state is not None
+        state.view(np.uint8)[:] = 1
+    columns.forget(np.array([1]))
+    assert columns.known.tolist() == [True, False, True]
+    assert columns.alerts.state.tolist() == [2, 0, 2]
+    assert columns.since.tolist() == [5, 0, 5]
+    assert (columns.code[1], columns.cause[1], columns.logged_cause[1]) == (
+        Code.INCONCLUSIVE, Cause.NO_DATA, Cause.NONE,
+    )  # fmt: skip
+    assert np.isnan(columns.value).tolist() == [False, True, False]
+    for state in states:
+        assert state is not None
+        assert [bool(row.tobytes().strip(b"\0")) for row in state] == [True, False, True]
+
+
+def test_numbers_are_cleared_by_row() -> None:
+    """The verdict stays."""
+    columns = RuleColumns.empty(None)
+    columns.grow(2, None)
+    columns.code[:], columns.value[:], columns.statistic[:], columns.threshold[:] = Code.BREACHED, 0.7, 3.0, 0.6
+    columns.clear_numbers(np.array([True, False]))
+    assert np.isnan([columns.value[0], columns.statistic[0], columns.threshold[0]]).all()
+    assert (columns.value[1], columns.statistic[1], columns.threshold[1]) == (0.7, 3.0, 0.6)
+    assert columns.code.tolist() == [Code.BREACHED, Code.BREACHED]
+
+
 def test_a_copy_is_independent() -> None:
     """Also its alert state and the columns of its conditions."""
     part = ConditionEvaluator(Condition("drift", LIMIT), DRIFT, build(LIMIT))
