@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.bridge import (
     AHEAD,
-    REMOTE_WRITE,
     ROOT,
     bridge,
     drift_rules,
@@ -22,7 +20,7 @@ from tests.support.keyed import KeyedReceiver
 from tests.support.pages import blocks
 from tests.support.plugin import cli, installed
 from tests.support.processes import wait_until
-from tests.support.servers import Prometheus, prometheus
+from tests.support.servers import Prometheus
 
 PAGE = ROOT / "docs" / "strategies" / "writing.md"
 SECOND = 1000
@@ -72,12 +70,6 @@ def test_wrong_parameters_of_an_installed_strategy_are_refused_with_their_place(
         "rules.yml:8:50: groups[0].rules[0].strategy.distance.mots: unknown key 'mots' (did you mean 'most'?)",
         "2 problems found",
     ]
-
-
-@pytest.fixture
-def source() -> Iterator[Prometheus]:
-    with prometheus(flags=[REMOTE_WRITE]) as server:
-        yield server
 
 
 def test_a_bridge_requests_once_because_of_an_installed_strategy(env: dict[str, str], source: Prometheus) -> None:
