@@ -28,12 +28,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.loop import commands_of
 from bridge.app import clock
 from bridge.app.couriers import Couriers
 from bridge.app.workers import courier_of
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.request import Evidence, RequestRecord, RequestState, RetrainRequest, request_id
-from bridge.engine.api.commands import EngineCommands
 from bridge.engine.delivery.breaker import DeliverySettings
 from bridge.engine.engine import Engine
 from bridge.ports import AttemptReport, Kind, NewDelivery, Result, Sink, Store, TickChanges
@@ -167,9 +167,7 @@ def deliver(kind: str, latency: int, store_kind: str, count: int, limit: float) 
         queue(store, destination, count)
         engine = Engine(ScriptedSource(ModelTable()), store, ModelTable())
         engine.start(clock.now())
-        commands = EngineCommands(
-            engine, store, store, store, configured=lambda: (), reload=_never, wake=lambda: None, now=clock.now
-        )
+        commands = commands_of(engine, store, clock.now)
         courier = courier_of(destination, sink, store, DeliverySettings(), report, commands.settled)
         couriers = Couriers({destination: courier}, clock.now)
         stop, waits = threading.Event(), list[float]()
@@ -203,10 +201,6 @@ class Discarded(io.TextIOBase):
     def write(self, text: str) -> int:
         """Return the length."""
         return len(text)
-
-
-def _never() -> Any:
-    raise NotImplementedError
 
 
 def main() -> None:

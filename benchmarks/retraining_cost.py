@@ -27,18 +27,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import policies, upf
+from benchmarks.loop import OneCoordinator, commands_of
 from benchmarks.streams import BATCHES, DRIFTS, EACH, Served, Stream, serve, streams
 from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.request import RequestState
-from bridge.domain.route import Route
 from bridge.domain.rule import Cooldown, Gates, Group, Rule, SignalQuery, StrategySpec
 from bridge.domain.times import HOUR, Duration, Timestamp
 from bridge.engine.access import EngineSettings
-from bridge.engine.api.commands import EngineCommands
-from bridge.engine.api.views import ReloadResult
 from bridge.engine.engine import Engine
-from bridge.engine.requests.gates import Recipients
 from bridge.ports import Kind, Sample, StatusReport, TickChanges
 from bridge.store.memory import MemoryStore
 from bridge.strategies.registry import strategies
@@ -103,29 +100,6 @@ class ServedModels:
         self.times[position].append(batch)
 
 
-@dataclass
-class OneCoordinator:
-    """Routing to a single destination that reports the state of its runs."""
-
-    route: Route | None = None
-    timed = False
-
-    def recipients(self, labels: Mapping[str, str]) -> Recipients:
-        return Recipients(("team",), ("team/coordinator/0",))
-
-    def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
-        return 0
-
-    def identity(self, labels: Mapping[str, str]) -> Mapping[str, str]:
-        return labels
-
-    def tracked(self, destinations: Sequence[str]) -> bool:
-        return True
-
-    def wants_resolved(self, destination: str) -> bool:
-        return False
-
-
 class Outgoing(MemoryStore):
     """Store that also lists the requests sent since the last call."""
 
@@ -147,16 +121,7 @@ def asked(served: Sequence[Served], spec: StrategySpec) -> list[list[int]]:
     now = START + (BEGIN - 1) * STEP
     engine.start(now)
     engine.configure([group], EngineSettings(OneCoordinator(), Gates(settle=0)))
-    commands = EngineCommands(
-        engine,
-        store,
-        store,
-        store,
-        configured=lambda: (),
-        reload=lambda: ReloadResult(ok=True),
-        wake=lambda: None,
-        now=lambda: now,
-    )
+    commands = commands_of(engine, store, lambda: now)
     for batch in range(BEGIN, BATCHES - 1):
         now = START + batch * STEP
         engine.evaluate("streams", now)

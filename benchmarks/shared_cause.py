@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.loop import OneCoordinator, commands_of
 from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.request import HoldReason, RequestRecord, RequestState
@@ -31,9 +32,7 @@ from bridge.domain.rule import Cooldown, Gates, Group, Rule, SharedCauses, Signa
 from bridge.domain.times import HOUR, MINUTE, Duration, Timestamp
 from bridge.engine.access import EngineSettings
 from bridge.engine.api.commands import EngineCommands
-from bridge.engine.api.views import ReloadResult
 from bridge.engine.engine import Engine
-from bridge.engine.requests.gates import Recipients
 from bridge.ports import Sample, StatusReport
 from bridge.store.memory import MemoryStore
 
@@ -190,32 +189,6 @@ def _victims(rng: np.random.Generator, fleet: Fleet, kind: str) -> list[int]:
 # ---------------------------------------------------------------- the bridge
 
 
-class Routes:
-    """One destination that reports outcomes."""
-
-    timed = False
-
-    def recipients(self, labels: Mapping[str, str]) -> Recipients:
-        """Return the destination."""
-        return Recipients(("all",), ("all/coordinator/0",))
-
-    def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
-        """Return 0: never muted."""
-        return 0
-
-    def identity(self, labels: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the labels."""
-        return labels
-
-    def tracked(self, destinations: Sequence[str]) -> bool:
-        """Return True."""
-        return True
-
-    def wants_resolved(self, destination: str) -> bool:
-        """Return False."""
-        return False
-
-
 @dataclass
 class Source:
     """Present values by signal. values: signal -> (n,), 1 = unhealthy."""
@@ -255,18 +228,9 @@ def live(story: Story, gates: Gates) -> Counter[str]:
     group = Group("g", MINUTE, queries, fleet.rules, fixed_phase=0)
     engine = Engine(source, store, table)
     engine.start(START)
-    engine.configure([group], EngineSettings(Routes(), gates, retire_after=365 * 24 * HOUR))
+    engine.configure([group], EngineSettings(OneCoordinator(), gates, retire_after=365 * 24 * HOUR))
     now = [START]
-    commands = EngineCommands(
-        engine,
-        store,
-        store,
-        store,
-        configured=lambda: (),
-        reload=lambda: ReloadResult(ok=True),
-        wake=lambda: None,
-        now=lambda: now[0],
-    )
+    commands = commands_of(engine, store, lambda: now[0])
     run = _Run(story, {model: row for row, model in enumerate(fleet.models)}, commands)
     for slot in range(SLOTS):
         now[0] = START + slot * MINUTE
