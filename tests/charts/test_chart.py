@@ -185,6 +185,22 @@ def test_fleet_updates_without_a_gap() -> None:
     assert "--fleet.id=$(POD_NAME)-$(POD_UID)" in arguments
 
 
+def test_network_policy_lets_the_replicas_of_a_fleet_reach_each_other() -> None:
+    """A standby forwards to the owner; whatever peers the values name."""
+    policy = {
+        "enabled": True, "ingressFrom": [{"namespaceSelector": {}}],
+        "egress": [{"to": [{"namespaceSelector": {}}], "ports": [{"port": 5432}]}],
+    }  # fmt: skip
+    given = (f"networkPolicy={json.dumps(policy)}", 'database.existingSecret="d"')
+    spec = only(render(*given, "fleet.enabled=true"), "NetworkPolicy")["spec"]
+    own, http_port = {"podSelector": spec["podSelector"]}, {"port": "http", "protocol": "TCP"}
+    assert spec["ingress"] == [{"ports": [http_port], "from": [own, {"namespaceSelector": {}}]}]
+    assert {"ports": [{"port": 9095, "protocol": "TCP"}], "to": [own]} in spec["egress"]
+    alone = only(render(*given), "NetworkPolicy")["spec"]
+    assert alone["ingress"][0]["from"] == [{"namespaceSelector": {}}]
+    assert all(own not in rule.get("to", ()) for rule in alone["egress"])
+
+
 def test_dashboards_are_the_projects() -> None:
     """A ConfigMap for each dashboard, with the label of Grafana's sidecar as text."""
     found = [item for item in render("dashboards.enabled=true") if "dashboard" in item["metadata"]["name"]]
