@@ -15,9 +15,10 @@ from bridge.engine.evaluation.expansion import External
 from bridge.engine.evaluation.group import GroupEvaluator
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.evaluation.trail import Trails
-from bridge.engine.requests.episodes import EpisodeIndex, Sent, TickTransaction
+from bridge.engine.requests.episodes import EpisodeIndex, TickTransaction
 from bridge.engine.requests.gates import Gatekeeper, Routing, unknown_silences
 from bridge.engine.requests.request_column import RequestColumn
+from bridge.engine.requests.sent import Sent
 from bridge.engine.requests.siblings import Placement, Weigher, present_causes
 from bridge.ports import Discard, MetricSource, Pause, RunAction, SilenceSnapshot
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from bridge.domain.rule import Gates
 from bridge.domain.times import MINUTE, Duration, Timestamp
 from bridge.engine.requests.rechecks import Rechecks
 from bridge.engine.requests.request_column import RequestColumn
+from bridge.engine.requests.sent import Sent
 from bridge.ports import NewDelivery, Pause
 
 _RETRAINED = {
@@ -55,36 +55,6 @@ def unhelpful_after(record: RequestRecord | None) -> int:
     if record.state is RequestState.CLOSED or record.verdict is RecoveryVerdict.RECOVERED:
         return 0
     return record.unhelpful
-
-
-@dataclass(slots=True)
-class Sent:
-    """Sending times of requests, ascending, in total, by project and by pipeline.
-
-    times: by (), (project,) and (project, pipeline).
-    """
-
-    times: dict[tuple[str, ...], array[int]] = field(default_factory=dict)
-
-    def add(self, owner: PipelineKey, at: Timestamp) -> None:
-        """Add a request; `at` is not before the existing times."""
-        for key in ((), (owner.project,), (owner.project, owner.pipeline)):
-            times = self.times.get(key)
-            if times is None:
-                times = self.times[key] = array("q")
-            times.append(at)
-
-    def forget(self, before: Timestamp) -> None:
-        """Drop the times before `before`."""
-        if not self.times or self.times[()][0] >= before:
-            return
-        for key, times in list(self.times.items()):
-            if times[0] < before:
-                recent = times[bisect_left(times, before) :]
-                if recent:
-                    self.times[key] = recent
-                else:
-                    del self.times[key]
 
 
 @dataclass(slots=True)

@@ -8,10 +8,9 @@ from msgspec import structs
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Episode, RecoveryVerdict, RequestRecord, RequestState, RetrainRequest
-from bridge.domain.rule import Budget, Gates
-from bridge.domain.times import DAY, HOUR, MINUTE
+from bridge.domain.times import MINUTE
 from bridge.engine.requests.episodes import EpisodeIndex, TickTransaction, unhelpful_after
-from tests.support.world import A, B
+from tests.support.world import A
 
 
 def record(
@@ -58,21 +57,6 @@ def test_requests_that_nothing_needs_are_forgotten_within_a_minute() -> None:
     assert len(book.requests) == 2, "they are looked through once a minute"
     book.forget(2 * MINUTE)
     assert list(book.requests) == [f"{A}-51"]
-
-
-def test_sent_requests_are_forgotten_when_no_budget_looks_back_that_far() -> None:
-    """The counts stay right, and memory does not grow."""
-    book = EpisodeIndex()
-    for number in range(100):
-        book.sent.add(A.owner, number * HOUR)
-    book.sent.add(B.owner, 99 * HOUR)
-    book.sent.forget(90 * HOUR)
-    assert {key: len(times) for key, times in book.sent.times.items()} == {
-        (): 11, ("shop",): 11, ("shop", "ranking"): 10, ("shop", "search"): 1,
-    }  # fmt: skip
-    assert TickTransaction(book).budget_until(A.owner, Gates(total=Budget(2, DAY))) == 99 * HOUR + DAY
-    book.sent.forget(200 * HOUR)
-    assert book.sent.times == {}
 
 
 def test_a_pipeline_without_a_request_in_flight_or_retraining_takes_no_memory() -> None:
