@@ -67,9 +67,9 @@ def next_attempt(delivery: Entry, now: Timestamp) -> str:
     return f"attempt under way, due again at {at}" if delivery["state"] == "leased" else f"next attempt {at}"
 
 
-def nothing_retried(request: Entry, now: Timestamp) -> list[str]:
-    """Return for each delivery of a request why it was not retried."""
-    return [f"{item['destination']} ({item['kind']}): {_why_not(item, request, now)}" for item in request["deliveries"]]
+def not_retried(request: Entry, deliveries: Iterable[Entry], now: Timestamp) -> list[str]:
+    """Return for each of these deliveries of a request why it was not retried."""
+    return [f"{item['destination']} ({item['kind']}): {_why_not(item, request, now)}" for item in deliveries]
 
 
 def _why_not(delivery: Entry, request: Entry, now: Timestamp) -> str:

@@ -136,16 +136,15 @@ def requests_retry(
 ) -> None:
     """Immediately retry the deliveries of a request that are waiting to be retried."""
     from bridge.app import clock
-    from bridge.cli.delivery_text import discard_lines, nothing_retried
+    from bridge.cli.delivery_text import discard_lines, is_unserved, not_retried
 
     path = _path(bridge_url, http_config, request_id)
     count = post(bridge_url, http_config, f"{path}/retry")["retried"]
-    if count:
-        echo(f"{count} deliver{'y' if count == 1 else 'ies'} retried")
-        return
-    echo("no delivery retried: none to a configured destination waits for a later attempt")
+    none = "no delivery retried: none to a configured destination waits for a later attempt"
+    echo(f"{count} deliver{'y' if count == 1 else 'ies'} retried" if count else none)
     request = get(bridge_url, http_config, path)
-    for line in [*nothing_retried(request, clock.now()), *discard_lines(request["deliveries"])]:
+    left_out = [item for item in request["deliveries"] if not count or is_unserved(item)]
+    for line in [*not_retried(request, left_out, clock.now()), *discard_lines(left_out)]:
         echo(f"  {line}")
 
 

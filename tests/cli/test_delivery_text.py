@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bridge.cli.delivery_text import delivery_lines, next_attempt, nothing_retried, shown_answer
+from bridge.cli.delivery_text import delivery_lines, next_attempt, not_retried, shown_answer
 from bridge.domain.times import rfc3339
 from tests.support.fake_views import AT, ID
 
@@ -62,7 +62,7 @@ def test_a_delivery_without_its_destination_is_discarded_and_not_sent() -> None:
     assert lines[2] == f"on call/webhook/0 firing dead after 1 attempt since {rfc3339(AT)} discarded"
     command = "retrain-bridge deliveries discard --receiver 'on call'"
     assert lines[5:] == [f"to end those whose destination is not configured any more: {command}"]
-    assert nothing_retried({"id": ID, "deliveries": items[::2]}, NOW) == [
+    assert not_retried({"id": ID}, items[::2], NOW) == [
         "on call/webhook/0 (firing): retry; destination not configured any more",
         f"on call/webhook/0 (firing): discarded at {rfc3339(AT)}",
     ]
@@ -76,7 +76,7 @@ def test_an_answer_that_is_cut_ends_in_dots() -> None:
 def test_each_delivery_that_was_not_retried_has_its_reason() -> None:
     """It has ended, an attempt is under way, or it is due."""
     states = [delivery("delivered"), delivery("dead"), delivery("leased"), delivery("retry", rfc3339(AT))]
-    assert nothing_retried({"id": ID, "deliveries": states}, NOW) == [
+    assert not_retried({"id": ID}, states, NOW) == [
         f"team/coordinator/0 (firing): delivered at {rfc3339(AT)}",
         f"team/coordinator/0 (firing): dead; retrain-bridge requests redrive {ID[:8]} sends it again",
         f"team/coordinator/0 (firing): leased, attempt under way, due again at {LATER}",

@@ -37,9 +37,9 @@ def test_a_request_is_shown_as_json(command: Command, api: Api) -> None:
 def test_retry_prints_the_number_of_deliveries(command: Command, api: Api) -> None:
     """The call goes to the retry endpoint."""
     asked, answers = api
-    answers["data"] = {"retried": 1}
+    answers["data"] = {"retried": 1, "id": "x", "deliveries": []}
     assert command("requests", "retry", "x")[1] == "1 delivery retried\n"
-    assert asked[-1] == ("POST", "/api/v1/requests/x/retry")
+    assert ("POST", "/api/v1/requests/x/retry") in asked
 
 
 def test_retry_names_the_reason_if_no_delivery_is_retried(command: Command, site: Site) -> None:
@@ -53,6 +53,16 @@ def test_retry_names_the_reason_if_no_delivery_is_retried(command: Command, site
             f"  team/coordinator/0 (firing): retry, due since {rfc3339(AT + 5000)}",
         ],
     )
+
+
+def test_retry_names_the_deliveries_that_are_left_out(command: Command, site: Site) -> None:
+    """Those to a removed destination, beside one that is retried."""
+    site.queries.sent_to = [DELIVERY, replace(DELIVERY, destination="old/webhook/0")]
+    assert command("requests", "retry", ID)[1].splitlines() == [
+        "1 delivery retried",
+        "  old/webhook/0 (firing): retry; destination not configured any more",
+        "  to end those whose destination is not configured any more: retrain-bridge deliveries discard --receiver old",
+    ]
 
 
 def test_retry_names_the_command_that_ends_deliveries_to_a_removed_destination(command: Command, site: Site) -> None:
