@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
+
 import pytest
+import trustme
 
 from bridge.app.forwarding import Forwarder
 from bridge.domain import waits
@@ -27,6 +31,22 @@ def test_the_present_owner_gets_each_request() -> None:
         owners = [first.url, second.url]
         forward = Forwarder(OWN, lambda: owners.pop(0), None)
         assert [forward("GET", "/", {}, b"").body for _ in range(2)] == [b"one", b"two"]
+
+
+def test_the_owner_may_have_a_certificate_for_another_name_than_its_address(tmp_path: Path) -> None:
+    """As in Kubernetes: replicas reach each other at addresses; without the http_config, nothing is sent."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("bridge.internal").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    file = tmp_path / "replicas.yml"
+    file.write_text("tls_config: {ca_file: ca.pem, server_name: bridge.internal}")
+    with Receiver(Reply(200, b"mine"), tls=context) as owner:
+        with pytest.raises(NoOwnerError, match=r"did not answer \(tls\)"):
+            Forwarder(OWN, lambda: owner.url, None)("GET", "/", {}, b"")
+        headers = {"Authorization": "Basic YWRhOnB3"}
+        assert Forwarder(OWN, lambda: owner.url, file)("GET", "/", headers, b"").body == b"mine"
+        (got,) = owner.requests
+    assert got.headers["authorization"] == "Basic YWRhOnB3"
 
 
 def test_nothing_is_forwarded_without_an_owner() -> None:
