@@ -31,7 +31,7 @@ def no_data(plan: Plan, source: PrometheusServers, results: Results, now: Timest
     text = f"no rule has data from {rfc3339(results.since)} to {rfc3339(results.until)}"
     every = [query for group in plan.groups for query in group.queries.values()]
     try:
-        seen = _seen(source, every, range(now - LOOKED_BACK, now + 1, HOUR))
+        seen = _seen(source, every, [*range((now - LOOKED_BACK) // HOUR * HOUR, now, HOUR), now])
     except SourceError:
         return text
     if not seen:

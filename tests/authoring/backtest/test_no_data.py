@@ -11,7 +11,7 @@ import responses
 from bridge.authoring.backtest.backtest import Backtest, Plan
 from bridge.authoring.backtest.no_data import LOOKED_BACK, no_data
 from bridge.domain.model import ModelTable
-from bridge.domain.times import DAY, HOUR, Timestamp
+from bridge.domain.times import DAY, HOUR, MINUTE, Timestamp
 from bridge.sources.config import PrometheusConfig
 from tests.support.fake_prometheus import FakePrometheus, Labels, World, model
 from tests.support.world import group, rule
@@ -42,14 +42,14 @@ def has(within: Callable[[Timestamp], bool]) -> World:
     return world
 
 
-def said(world: World, *rules: object) -> str:
+def said(world: World, *rules: object, now: Timestamp = NOW) -> str:
     """Return what is said after a backtest from FIRST to LAST."""
     made, table = plan(*rules), ModelTable()
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
         FakePrometheus(world).serve(mocked)
         source = made.source(table)
         results = Backtest(made, source, table, FIRST, LAST).run()
-        text = no_data(made, source, results, NOW)
+        text = no_data(made, source, results, now)
         source.close()
     return text
 
@@ -61,6 +61,15 @@ def test_the_range_and_what_the_server_has_are_named(rules: tuple[object, ...]) 
         "no rule has data from 2023-11-14T22:00:00.000Z to 2023-11-15T04:00:00.000Z. The server has their series from"
         " 2023-12-01T22:00:00.000Z to 2023-12-04T22:00:00.000Z: choose --from and --to within that time"
     )
+
+
+def test_what_the_server_has_is_looked_for_at_whole_hours_and_now() -> None:
+    """So that the times can be read, and series that are minutes old are found."""
+    assert "from 2023-12-02T10:00:00.000Z to 2023-12-02T22:00:00.000Z" in said(
+        has(lambda at: NOW - 60 * HOUR <= at < NOW - 47 * HOUR), SIGNAL, now=NOW + 7 * MINUTE
+    )
+    late = said(has(lambda at: at > NOW), SIGNAL, now=NOW + 7 * MINUTE)
+    assert "from 2023-12-04T22:07:00.000Z to 2023-12-04T22:07:00.000Z" in late
 
 
 def test_series_that_the_server_never_had_are_named() -> None:
