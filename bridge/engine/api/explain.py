@@ -11,7 +11,15 @@ from bridge.domain.alert import State
 from bridge.domain.errors import RequestError, SourceError
 from bridge.domain.explain import Check, Explanation, curl
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, HoldReason, RecoveryVerdict, RequestRecord, RequestState, RetrainRequest
+from bridge.domain.request import (
+    Decision,
+    HoldReason,
+    Outcome,
+    RecoveryVerdict,
+    RequestRecord,
+    RequestState,
+    RetrainRequest,
+)
 from bridge.domain.rule import DEFAULT_SERVER, Group, Mode, RuleKind
 from bridge.domain.times import HOUR, Duration, Timestamp, format_duration, rfc3339
 from bridge.domain.verdict import Cause, Code
@@ -173,10 +181,17 @@ class Explainer:
         records = [item for item in self.history.requests(until_then) if not item.ended_at or item.ended_at > slot]
         for record in records:
             sent = 0 < record.sent_at <= slot
-            text = f"sent {rfc3339(record.sent_at)}" if sent else "not sent yet"
+            text = f"sent {rfc3339(record.sent_at)}" if sent else f"not sent yet{self._held(record, slot)}"
             yield Check("request", passed=sent, text=f"{record.id}: attempt {record.request.attempt}, {text}")
         if not records:
             yield Check("request", passed=None, text="no request of the pipeline was open")
+
+    def _held(self, record: RequestRecord, slot: Timestamp) -> str:
+        """Return the latest decision up to the slot that held a request: its slot, its gate and its evidence."""
+        request, outcomes = record.request, (Outcome.HELD, Outcome.ESCALATED)
+        which = DecisionFilter(request.model, request.rule, outcomes, request.triggered_at, slot)
+        decisions = (item for item in self.history.decisions(which) if item.request_id == record.id)
+        return next((f"; {rfc3339(item.slot)}: {item.reason}" for item in decisions), "")
 
     def _explanation(
         self,

@@ -156,6 +156,17 @@ def test_at_a_past_instant_a_shared_cause_is_explained_as_it_was_decided_then() 
     cause = f"{rfc3339(joined)}: held: not_the_model: 4 of all 4 models are unhealthy"
     assert decided(joined + 10 * SECOND) == [cause, weighing]
     assert decided(world.now)[1:] == [cause, weighing]
+    (waits,) = [check.text for check in explain(world, fleet[0], at=joined).checks if check.name == "request"]
+    assert waits == f"{world.requests()[0].id}: attempt 1, not sent yet; {cause}"
+
+
+def test_a_rule_that_joined_names_the_gate_of_its_leaders_request() -> None:
+    """Its own decisions do not: those about the request are the leader's."""
+    world = World(group(rule(), rule("Also")))
+    world.commands.pause("", "", HOUR, "ada")
+    world.tick({A: 0.7})
+    (waits,) = [check.text for check in explain(world, at=world.now, name="Also").checks if check.name == "request"]
+    assert waits.endswith(f"not sent yet; {rfc3339(world.now)}: Drifted: drift 0.7 above 0.6; held: paused")
 
 
 def test_a_silence_that_cannot_be_understood_is_named() -> None:
@@ -277,7 +288,8 @@ def test_a_past_instant_shows_nothing_that_came_after_it() -> None:
     texts = [[check.text for check in found.checks if check.name == "request"] for found in at]
     none = "no request of the pipeline was open"
     asked = f"{record.id}: attempt 1, sent {rfc3339(sent)}"
-    assert texts == [[none], [f"{record.id}: attempt 1, not sent yet"], [asked], [none]]
+    waits = f"{record.id}: attempt 1, not sent yet; {rfc3339(held)}: Drifted: drift 0.7 above 0.6; held: paused"
+    assert texts == [[none], [waits], [asked], [none]]
     assert [found.helped for found in at] == [""] * 4
     assert explain(world).helped
 
