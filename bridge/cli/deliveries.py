@@ -15,7 +15,7 @@ from bridge.cli.options import BridgeUrl, By, HttpConfigFile, Note, app
 from bridge.cli.output import echo, warn
 from bridge.cli.quick import DEFAULT_URL
 from bridge.cli.usage import Commands
-from bridge.domain.destination import Destination
+from bridge.domain.destination import receiver_of
 
 deliveries_app = Commands(no_args_is_help=True, help="Manage the deliveries of a running bridge.")
 app.add_typer(deliveries_app, name="deliveries")
@@ -40,7 +40,7 @@ def discard(
     """End the waiting and dead deliveries to destinations of a receiver that are not configured any more."""
     if not yes:
         listed = _listed(bridge_url, http_config)
-        count = sum(is_unserved(item) and _receiver(item) == receiver for item in listed)
+        count = sum(is_unserved(item) and receiver_of(item["destination"]) == receiver for item in listed)
         if not count and len(listed) < MOST:
             _refuse(receiver, listed)
         text = f"{'at least ' if len(listed) == MOST else ''}{count} deliver{'y' if count == 1 else 'ies'}"
@@ -63,13 +63,9 @@ def _listed(url: str, http_config: Path | None) -> list[Mapping[str, Any]]:
     return found
 
 
-def _receiver(delivery: Mapping[str, Any]) -> str:
-    return Destination.parse(delivery["destination"]).receiver
-
-
 def _refuse(receiver: str, listed: Sequence[Mapping[str, Any]]) -> NoReturn:
     """Say that a receiver has no delivery to discard, and which receivers have some. Exits 1."""
-    names = ", ".join(sorted({_receiver(item) for item in listed if is_unserved(item)}))
+    names = ", ".join(sorted({receiver_of(item["destination"]) for item in listed if is_unserved(item)}))
     others = f"receivers with such deliveries: {names}" if names else "no receiver has such deliveries"
     warn(f"nothing discarded: no delivery waits for a destination of {receiver!r} that is not configured; {others}")
     raise typer.Exit(1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
-from bridge.domain.destination import Destination
+from bridge.domain.destination import receiver_of
 from bridge.domain.request import OperatorAction, Outcome
 from bridge.domain.times import Timestamp
 from bridge.engine.access import EngineTransaction
@@ -44,7 +44,7 @@ class Discarding:
         Deliveries that are attempted now are left alone. A repeated call changes nothing.
         """
         configured = self.configured()
-        removed = [name for name in self.outbox.depths() if name not in configured and _is_of(name, receiver)]
+        removed = [name for name in self.outbox.depths() if name not in configured and receiver_of(name) == receiver]
         ended, requests = 0, set[str]()
         while removed and (batch := self.outbox.discardable(removed, self.now(), BATCH)):
             ids = sorted({item.request_id for item in batch})
@@ -74,10 +74,6 @@ class Discarding:
             text = f"deliveries discarded by {who}: {said}"
             group = rule_of(change.state, acted).group
             decision_log.record_request_decision(change.draft, group, acted, Outcome.NONE, text, change.at)
-
-
-def _is_of(destination: str, receiver: str) -> bool:
-    return Destination.parse(destination).receiver == receiver
 
 
 def _described(delivery: DeliveryRecord) -> str:
