@@ -17,11 +17,13 @@ from bridge.strategies.stats.counts import Bools, CountingConfig, Counts, Durati
 from bridge.strategies.stats.rate_history import count_recoveries, newest_rise
 
 CHUNK = 2048  # models processed together, so that their histories fit into the CPU cache
-FORGET = 0.8  # factor on the weight of older versions, per version
+FORGET = 0.8  # factor on the weight of older versions, per version; retrainings in hope are not forgotten
 MEMORY = 0.4  # share of a model's usual lifetime after which its initial error rate no longer predicts the next one's
 SURE = 0.95  # a higher share of fulfilled predictions is not mentioned
-PATIENCE = 0.3  # share of the time in which a retraining pays, for which a rise may continue before it is requested
+PATIENCE = 0.3  # share of the cost of a retraining that it may cost to wait for the end of a change
 LEAST = 0.02  # weight of a training that directly followed another one
+BETTER = 0.25  # share by which a hoped-for training falls below the lowest error rate of a pipeline with one version
+TRUST = np.array([1.0, 0.4])  # share of the expected, and of the hoped-for, improvement, before any was observed
 
 
 class CostAwareConfig(CountingConfig):
@@ -45,12 +47,14 @@ class Costs(Verdicts):
     reach: expected error rate after a retraining.
     life: expected lifetime of a version, in ms.
     kept: share of the improvement predicted for past retrainings that came true.
+    hoped: the improvement is hoped for, and not expected.
     """
 
     now: Floats
     reach: Floats
     life: Floats
     kept: Floats
+    hoped: Bools
 
 
 class CostAwareStrategy(RetrainStrategy):
@@ -72,8 +76,9 @@ class CostAwareStrategy(RetrainStrategy):
         ("filled", np.int32), ("errors", np.float32, (CELLS,)), ("total", np.float32, (CELLS,)),
         ("saving", np.float64), ("now", np.float32), ("fresh", np.float32), ("reach", np.float32),
         ("known", np.bool_), ("past", np.float64), ("weight", np.float64), ("own", np.float64), ("lives", np.float64),
-        ("versions", np.float64), ("before", np.float64), ("promised", np.float64), ("kept", np.float64),
-        ("promises", np.float64),
+        ("versions", np.float64), ("before", np.float64), ("promised", np.float64), ("kept", np.float64, (2,)),
+        ("promises", np.float64, (2,)), ("best", np.float32), ("share", np.float32), ("hoped", np.bool_),
+        ("tried", np.bool_),
     ])  # fmt: skip
 
     def __init__(self, config: CostAwareConfig) -> None:
@@ -104,7 +109,8 @@ class CostAwareStrategy(RetrainStrategy):
             memory["now"].astype(np.float64),
             memory["reach"].astype(np.float64),
             self._life(memory),
-            self._kept(memory),
+            memory["share"].astype(np.float64),
+            memory["hoped"].copy(),
         )
         for doubtful, cause in ((~known, Cause.INSUFFICIENT), (~sample.usable, Cause.NAN)):
             costs.code[doubtful], costs.cause[doubtful] = Code.INCONCLUSIVE, cause
@@ -119,13 +125,19 @@ class CostAwareStrategy(RetrainStrategy):
         state["past"] = kept * former["past"] + np.where(seen, own * former["fresh"], 0.0)
         state["weight"] = kept * former["weight"] + np.where(seen, own, 0.0)
         age = self._age(former)
-        state["own"] = np.maximum(1 - np.exp(-age / self._memory(former)), LEAST)
+        served = 1 - np.exp(-age / self._memory(former))
+        state["own"] = np.maximum(served, LEAST)
+        usual = state["past"] / np.maximum(state["weight"], LEAST)
+        level = usual + served * (former["fresh"] - usual)  # a short life may have been lucky
+        best = np.where(former["versions"] > 0, np.minimum(former["best"], level), former["fresh"])
+        state["best"] = np.where(seen, best, former["best"])
         state["lives"] = former["lives"] + np.where(seen, age, 0.0)
         state["versions"] = former["versions"] + seen
         share, predicted = self._fulfilled(former)
-        state["kept"], state["promises"] = kept * (former["kept"] + share), kept * (former["promises"] + predicted)
+        older = np.stack([kept, np.ones(len(former))], axis=1)
+        state["kept"], state["promises"] = older * (former["kept"] + share), older * (former["promises"] + predicted)
         requested = former["saving"] > self._config.retraining_cost
-        state["before"] = former["now"]
+        state["before"], state["tried"] = former["now"], former["hoped"]
         state["promised"] = np.where(seen & requested, former["now"] - former["reach"], 0.0)
         return state
 
@@ -137,9 +149,12 @@ class CostAwareStrategy(RetrainStrategy):
         life = _rounded(float(verdicts.life[position]))
         share = float(verdicts.kept[position])
         scaled = "" if share > SURE else f" (scaled to the {100 * share:.0f} % of past predictions that came true)"
+        word = "expected"
+        if verdicts.hoped[position]:
+            word, scaled = "perhaps", f" (weighted with {100 * share:.0f} %)"
         now, reach = 100 * verdicts.now[position], 100 * verdicts.reach[position]
         return (
-            f"signal {batch.name!r}: error rate {now:.3g} %, expected {reach:.3g} % after retraining: over the {life}"
+            f"signal {batch.name!r}: error rate {now:.3g} %, {word} {reach:.3g} % after retraining: over the {life}"
             f" that models of this pipeline last, keeping the model is expected to cost {_amount(saving)} more{scaled};"
             f" a retraining costs {_amount(cost)}"
         )
@@ -157,35 +172,52 @@ class CostAwareStrategy(RetrainStrategy):
         return np.asarray(np.maximum(MEMORY * self._life(memory), self._window))
 
     def _fulfilled(self, memory: StateColumn) -> tuple[Floats, Floats]:
-        """Return the achieved share (k,) of the predicted improvement, and 1 where an improvement was predicted."""
+        """Return the achieved share of the predicted improvement, and 1 where one was predicted.
+
+        Both (k, 2): of an expected improvement, and of a hoped-for one.
+        """
         promised = memory["known"] & (memory["promised"] > 0)
         gained = memory["before"] - memory["fresh"]
         share = np.clip(gained / np.where(promised, memory["promised"], 1.0), 0.0, 1.0)
-        return np.where(promised, share, 0.0), promised.astype(np.float64)
+        predicted = np.stack([promised & ~memory["tried"], promised & memory["tried"]], axis=1).astype(np.float64)
+        return share[:, None] * predicted, predicted
 
     def _kept(self, memory: StateColumn) -> Floats:
-        """Return the weighted mean of fulfilled shares (k,), including one pseudo-version that fulfilled everything."""
+        """Return weighted means of fulfilled shares (k, 2), including one pseudo-version each that fulfilled TRUST."""
         share, predicted = self._fulfilled(memory)
-        return np.asarray((1 + memory["kept"] + share) / (1 + memory["promises"] + predicted))
+        return np.asarray((TRUST + memory["kept"] + share) / (1 + memory["promises"] + predicted))
 
     def _weigh(self, mine: StateColumn) -> None:
         """Update the expected saving from histories that have new samples."""
         change = rates_before_and_after(
             mine["errors"].astype(np.float64), mine["total"].astype(np.float64), _used(mine)
         )
-        mine["now"], mine["fresh"], mine["known"] = change.now, change.before, True
-        own = np.where(mine["versions"] > 0, mine["own"], 1.0)
-        usual = (mine["past"] + own * change.before) / (mine["weight"] + own)
-        near = np.exp(-self._age(mine) / self._memory(mine))
-        reach = near * change.before + (1 - near) * usual
+        mine["now"], mine["known"] = change.now, True
+        mine["fresh"] = np.minimum(change.before, change.now)  # a rate that falls shows what the training learned
+        reach, kept = self._reached(mine), self._kept(mine)
+        gain = (change.now[:, None] - reach) * kept
+        rows, larger = np.arange(len(mine)), gain.argmax(axis=1)
+        mine["hoped"], mine["reach"], mine["share"] = larger == 1, reach[rows, larger], kept[rows, larger]
         each_ms = mine["total"].sum(axis=1) * self._config.error_cost / (mine["windows"] * self._window)
-        saved = (change.now - reach) * each_ms * self._kept(mine)
-        mine["reach"] = reach
+        saved = gain[rows, larger] * each_ms
         mine["saving"] = np.where(self._settling(change, mine, saved), 0.0, saved * self._life(mine))
         worth = np.flatnonzero(mine["saving"] > self._config.retraining_cost)  # the rest waits in any case
         if len(worth):
-            some, gain = mine[worth], saved[worth]
-            mine["saving"][worth] = np.where(self._rising(some, gain), 0.0, gain * self._lasting(some))
+            some, saved = mine[worth], saved[worth]
+            mine["saving"][worth] = np.where(self._rising(some, saved), 0.0, saved * self._lasting(some))
+
+    def _reached(self, mine: StateColumn) -> Floats:
+        """Return the error rates (k, 2) after a retraining: the expected one, and the one that can be hoped for.
+
+        Shortly after a training, another one would see the same data. Later it may reach the usual rate of trainings,
+        or, if the last one took place in the middle of a change, the lowest rate: somewhat less than the lowest so far.
+        """
+        fresh, first = mine["fresh"].astype(np.float64), mine["versions"] == 0
+        own = np.where(first, 1.0, mine["own"])
+        usual = (mine["past"] + own * fresh) / (mine["weight"] + own)
+        lowest = np.where(first, fresh, np.minimum(mine["best"], fresh)) * (1 - BETTER / (1 + mine["versions"]))
+        near = np.exp(-self._age(mine) / self._memory(mine))
+        return np.stack([near * fresh + (1 - near) * usual, near * mine["now"] + (1 - near) * lowest], axis=1)
 
     def _lasting(self, mine: StateColumn) -> Floats:
         """Return for how long (k,) the present error rate is expected to last, in ms: that of a version, or shorter.
@@ -198,9 +230,9 @@ class CostAwareStrategy(RetrainStrategy):
         return np.asarray(np.where(returned > 0, np.minimum(life, level), life))
 
     def _rising(self, mine: StateColumn, saved: Floats) -> Bools:
-        """Return where (k,) a gradual change is under way, and waiting for its end costs less than a second retraining.
+        """Return where (k,) a gradual change is under way, and waiting for its end costs little.
 
-        A training in its middle learns the mixture. The wait is a share of the time in which a retraining pays.
+        A training in its middle learns the mixture.
         """
         rise = newest_rise(mine["errors"].astype(np.float64), mine["total"].astype(np.float64), _used(mine))
         samples = mine["filled"] + mine["cells"].astype(np.int64) * mine["each"]
@@ -212,7 +244,9 @@ class CostAwareStrategy(RetrainStrategy):
         single = np.where(mine["filled"] > 0, mine["filled"], mine["each"]) == 1
         samples = mine["filled"] + mine["cells"].astype(np.int64) * mine["each"]
         until_next = self._window * mine["windows"] / samples
-        return np.asarray((change.newest > 0.5) & single & (saved * until_next < self._config.retraining_cost))
+        return np.asarray(
+            (change.newest > 0.5) & single & (saved * until_next < PATIENCE * self._config.retraining_cost)
+        )
 
 
 def _used(mine: StateColumn) -> NDArray[np.int64]:
