@@ -196,6 +196,15 @@ def test_a_database_server_that_is_away_is_a_store_error_without_the_password() 
     assert "hunter2" not in str(caught.value)
 
 
+def test_parameters_of_libpq_in_the_url_apply() -> None:
+    """A server without TLS is refused if the URL requires it."""
+    with postgres() as server:
+        url = server.database()
+        with pytest.raises(StoreError, match="SSL"):
+            SqlStore.open_url(f"{url}?sslmode=require")
+        SqlStore.open_url(f"{url}?sslmode=disable").close()
+
+
 def test_a_second_process_on_one_postgresql_database_is_refused() -> None:
     """Until the first one releases it; another database is not affected."""
     with postgres() as server:
