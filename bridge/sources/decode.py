@@ -136,9 +136,9 @@ def samples(body: bytes, before: LabelSets | None = None) -> Samples:
 
     before: label sets of the last answer; if they are unchanged, `metrics` is the same list and nothing is copied.
     """
-    refuse_many(body)
     if len(body) >= LARGE and (result := _in_pieces(body, before)) is not None:
         return result
+    refuse_many(body)
     answer = _decoded(_fast, body)
     if answer is None or answer.status != "success" or answer.data.result_type != "vector":
         return _piecewise(body)
@@ -178,12 +178,14 @@ def _in_pieces(body: bytes, before: LabelSets | None) -> Samples | None:
     begin = start = body.find(_RESULT) + len(_RESULT)
     if start < len(_RESULT):
         return None
-    total, values = Samples([], np.empty(0)), []
+    total, values, view = Samples([], np.empty(0)), [], memoryview(body)
     while (end := body.find(_BORDER, begin + PIECE) + 1) > 0:
-        elements = _decoded(_fast_elements, b"[%b]" % body[begin:end])
+        elements = _decoded(_fast_elements, b"".join((b"[", view[begin:end], b"]")))
         if elements is None:
             return None
         values.append(_add(total, elements, before))
+        if total.elements > MOST_SERIES:
+            refuse_many(body)
         begin = end + 1
     rest = _decoded(_fast, body[:start] + body[begin:])
     if rest is None or rest.status != "success" or rest.data.result_type != "vector":

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.domain.errors import SourceError
 from bridge.domain.verdict import Floats
 from bridge.sources import decode
 from bridge.sources.decode import LabelSets, Samples
@@ -83,3 +84,12 @@ def test_a_large_answer_is_decoded_in_pieces(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(decode, "_add", counted)
     in_pieces(monkeypatch, body([{"metric": {"model": str(number)}, "value": [1, "2"]} for number in range(5)]))
     assert cut == [1, 1, 1, 1, 1]
+
+
+def test_pieces_with_too_many_series_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the rest is decoded."""
+    monkeypatch.setattr(decode, "MOST_SERIES", 3)
+    few, many = (body([{"metric": {}, "value": [1, "2"]}] * count) for count in (3, 5))
+    assert in_pieces(monkeypatch, few).elements == 3
+    with pytest.raises(SourceError, match="about 5 series, more than 3"):
+        in_pieces(monkeypatch, many)

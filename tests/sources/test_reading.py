@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from typing import Any, cast
@@ -12,6 +13,7 @@ from bridge.domain.batch import VALUE, EventKind
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.rule import LabelRef, ModelLabels, SignalQuery
+from bridge.sources import reading
 from bridge.sources.api import Api
 from bridge.sources.config import PrometheusConfig
 from bridge.sources.reading import MOST_EVALUATED, Reader, constant, seconds
@@ -37,6 +39,10 @@ class FakeApi:
     def query(self, path: str, params: dict[str, str], ends: float, retry_until: float = 0.0) -> bytes:
         self.params.append({"path": path, **params})
         return self.body
+
+
+def vector_body(*series: tuple[Labels, str]) -> bytes:
+    return FakeApi(vector(*series)).body
 
 
 def vector(*series: tuple[Labels, str]) -> list[dict[str, Any]]:
@@ -73,6 +79,19 @@ def test_series_without_a_model_label_are_skipped_and_reported_once(caplog: pyte
         assert (len(batch), batch.skipped["missing_label"]) == (1, 1)
     (record,) = caplog.records
     assert (vars(record)["label"], vars(record)["count"]) == ("version", 1)
+
+
+def test_memory_is_returned_unless_the_next_answer_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer with the same series as the one before will be followed by another."""
+    returned: list[int] = []
+    monkeypatch.setattr(reading, "give_back", returned.append)
+    api = FakeApi(vector((model(7), "0.5")))
+    made, first = reader(api), api.body
+    for body in (first, first.replace(b"0.5", b"0.6"), vector_body((model(8), "0.5")), b"{"):
+        api.body = body
+        with contextlib.suppress(SourceError):
+            made.instant(signal(), AT, AT)
+    assert [bool(size) for size in returned] == [True, False, True, True]
 
 
 def test_more_series_than_the_limit_are_an_error() -> None:
