@@ -103,7 +103,8 @@ def _header(name: str, text: str) -> str:
 
 def escape(value: str) -> str:
     """Return a label value, escaped for the text format."""
-    return value.translate(_ESCAPES)
+    needed = '"' in value or "\\" in value or "\n" in value  # faster to find than to replace
+    return value.translate(_ESCAPES) if needed else value
 
 
 def number(value: float) -> str:

@@ -82,7 +82,7 @@ DELIVERY = DeliveryRecord(
 
 def signal(value: float = 0.702, threshold: float = 0.6, **more: object) -> SignalView:
     base = SignalView("Drifted", "drift", "drift", "", value, value, threshold, "breached", "none", "firing", AT)
-    return replace(base, **more)  # type: ignore[arg-type]
+    return structs.replace(base, **more)
 
 
 def model_view(model: ModelKey = MODEL, state: ModelState = ModelState.RETRAIN_REQUESTED) -> ModelView:

@@ -22,7 +22,7 @@ def signals_of(run: RuleEvaluator, chosen: NDArray[np.bool_]) -> Iterator[tuple[
 
     chosen: (n,) True for the models to include.
     """
-    now, query, name = run.live, run.query, run.rule.name
+    now, query, name, event = run.live, run.query, run.rule.name, str(run.query.event)
     rows = np.flatnonzero(now.known & chosen[: len(now.known)])
     empty, alerts = run.empty()[rows], now.alerts
     value = np.where(empty, np.nan, now.value[rows])
@@ -36,7 +36,7 @@ def signals_of(run: RuleEvaluator, chosen: NDArray[np.bool_]) -> Iterator[tuple[
             SignalView(
                 name,
                 query.name,
-                query.event.value,
+                event,
                 query.unit,
                 value,
                 statistic,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+import msgspec
+
 from bridge.domain.model import ModelKey
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Crossing
@@ -90,8 +92,7 @@ class GroupView:
     rules: Sequence[RuleView]
 
 
-@dataclass(frozen=True, slots=True)
-class SignalView:
+class SignalView(msgspec.Struct, frozen=True, gc=False):
     """Latest value of one rule for one model.
 
     value: in the signal's unit, NaN = none.

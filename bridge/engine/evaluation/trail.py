@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 NUMBERS, BAND = ("value", "statistic", "threshold"), ("lower", "upper")
 MOST: int = 8 << 20  # bytes of one trail
+_NO_ROWS = np.zeros(0, np.int32)
 _NO_NUMBER = tuple(map(int, (Cause.NO_DATA, Cause.NAN, Cause.QUERY_ERROR, Cause.PARTIAL, Cause.BLIND)))
 
 
@@ -70,18 +71,19 @@ class Trail:
             self._resize(max(size, self._state.shape[1]), len(names))
         index = self._next
         self._slots[index] = evaluation.slot
-        numbers, none = self._numbers[:, index], np.flatnonzero(_without_number(live))
-        numbers[:, size:] = np.nan
-        self._state[index, size:] = 0
+        numbers, none, shown = (
+            self._numbers[:, index],
+            np.flatnonzero(_without_number(live)),
+            _answered(run, evaluation),
+        )
+        numbers[:] = np.nan
         for row, column in zip(numbers, (live.value, live.statistic, live.threshold), strict=False):
-            row[:size] = column
-        numbers[len(NUMBERS) :] = np.nan
+            row[:size][shown] = column[shown]
         if band is not None and evaluation.batch is not None:
             _put_band(band, evaluation.batch.index, run.query.event, numbers[len(NUMBERS) :])
         numbers[:, none] = np.nan
-        if run.strategy is None and not run.parts:
-            _only_answered(evaluation, numbers)
         self._state[index, :size] = live.alerts.state
+        self._state[index, size:] = 0
         self._next = (index + 1) % len(self._slots)
 
     def course(self, models: Sequence[int], last: int = 0) -> TrailWindow:
@@ -141,12 +143,11 @@ def _put_band(
     numbers[0, index], numbers[1, index] = low, band[1]
 
 
-def _only_answered(evaluation: Evaluation, numbers: NDArray[np.float32]) -> None:
-    """Clear the numbers of models that an expression did not return."""
-    absent = np.ones(numbers.shape[1], np.bool_)
-    if evaluation.batch is not None:
-        absent[evaluation.batch.index] = False
-    numbers[:, absent] = np.nan
+def _answered(run: RuleEvaluator, evaluation: Evaluation) -> NDArray[np.int32] | slice:
+    """Return the rows that have numbers: for an expression those that it returned, else all."""
+    if run.strategy is not None or run.parts:
+        return slice(None)
+    return _NO_ROWS if evaluation.batch is None else evaluation.batch.index
 
 
 @dataclass(slots=True)

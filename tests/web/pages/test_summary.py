@@ -27,31 +27,31 @@ def test_the_sentence_has_the_start_and_the_side_of_the_limit() -> None:
     """With the unit; without a limit none is named."""
     since = "Drifted is firing since 2023-11-14 22:13:20 UTC: drift is"
     assert told(ACTIVE) == f"{since} 0.702, above 0.6."
-    assert told(replace(ACTIVE, value=0.5, statistic=0.5, unit="ms")) == f"{since} 500 µs, below 600 µs."
-    assert told(replace(ACTIVE, value=0.6, statistic=0.6)) == f"{since} 0.6, at 0.6."
-    assert told(replace(ACTIVE, threshold=math.nan)) == f"{since} 0.702."
+    assert told(structs.replace(ACTIVE, value=0.5, statistic=0.5, unit="ms")) == f"{since} 500 µs, below 600 µs."
+    assert told(structs.replace(ACTIVE, value=0.6, statistic=0.6)) == f"{since} 0.6, at 0.6."
+    assert told(structs.replace(ACTIVE, threshold=math.nan)) == f"{since} 0.702."
 
 
 def test_a_limit_on_a_statistic_is_not_held_against_the_value() -> None:
     """Both are named, with the last known statistic."""
     apart = {"Drifted": replace(TRAIL, statistic=[1.0, 2.0, 3.0, 31.5, math.nan])}
-    view = replace(model_view(), signals=[replace(ACTIVE, threshold=30.0)])
+    view = replace(model_view(), signals=[structs.replace(ACTIVE, threshold=30.0)])
     assert sentence(view, [], apart).striptags().endswith("drift is 0.702, its statistic 0.702 (limit 30).")
-    unknown = replace(view, signals=[replace(ACTIVE, statistic=math.nan, threshold=30.0)])
+    unknown = replace(view, signals=[structs.replace(ACTIVE, statistic=math.nan, threshold=30.0)])
     assert sentence(unknown, [], apart).striptags().endswith("drift is 0.702, its statistic 31.5 (limit 30).")
-    now = replace(view, signals=[replace(ACTIVE, statistic=42.0, threshold=30.0)])
+    now = replace(view, signals=[structs.replace(ACTIVE, statistic=42.0, threshold=30.0)])
     assert sentence(now, [], {}).striptags().endswith("drift is 0.702, its statistic 42 (limit 30).")
 
 
 def test_what_was_seen_last_is_not_reported_as_the_present() -> None:
     """The model has stopped reporting."""
-    silent = replace(ACTIVE, verdict="inconclusive", cause="no_data")
+    silent = structs.replace(ACTIVE, verdict="inconclusive", cause="no_data")
     assert told(silent).endswith("drift was last 0.702, above 0.6, and is now inconclusive (no data).")
 
 
 def test_an_expression_without_a_result_is_not_described_by_its_last_value() -> None:
     """It still fires because of `keep_firing_for`."""
-    kept = replace(ACTIVE, value=math.nan, verdict="ok", empty=True)
+    kept = structs.replace(ACTIVE, value=math.nan, verdict="ok", empty=True)
     assert told(kept) == (
         "Drifted is firing since 2023-11-14 22:13:20 UTC, though its expression returns nothing now: "
         "`keep_firing_for` has not elapsed."
