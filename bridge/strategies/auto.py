@@ -16,6 +16,7 @@ from bridge.strategies.base import RetrainStrategy, StateColumn, signal_word
 from bridge.strategies.detector import in_unit
 from bridge.strategies.stats import scale
 from bridge.strategies.stats.block_maxima import BlockMaxima, Peaks, forget
+from bridge.strategies.stats.confirmation import ALMOST, confirmed
 from bridge.strategies.stats.counts import CountingConfig, Counts, counts, take_due
 from bridge.strategies.stats.hourly_range import HourlyRange
 from bridge.strategies.stats.pooling import grown, pool
@@ -31,6 +32,7 @@ QUARTER = 90  # days
 PROMISED = {"low": 0.3, "normal": 1.0, "high": 6.0}  # false requests of a model in QUARTER
 CONFIRMED = {"low": 2.0, "normal": 12.0, "high": 54.0}  # quiet days in QUARTER with a peak that counts if confirmed
 LONE = (0.3, 0.03, 0.3, 0.0)  # shares of PROMISED at which each statistic raises an alarm without confirmation
+LONE_BURST = 0.3  # the same for the excess of errors
 UNEXPECTED = 1.0  # score of the residual below which a value is no higher than expected
 FEW_DAYS, UNSURE = 3, 1.5  # days until waves and bursts of an error rate are known, and the factor of the limit before
 FEW_ERRORS = 5
@@ -103,24 +105,23 @@ class AutoStrategy(RetrainStrategy):
         self._config = config
         self._range = parse_duration(config.window)
         self._window = max(self._range, WINDOW)
-        self._limit = math.log(FALL * QUARTER * DAY / self._window / PROMISED[config.sensitivity])  # Lorden's bound
-        rare = PROMISED[config.sensitivity] / (QUARTER * TESTS)
+        trials = FALL * QUARTER * DAY / max(self._window, HOUR)  # a rise is one of the mean of an hour
+        self._limit = math.log(trials / PROMISED[config.sensitivity])  # Lorden's bound
+        often, rare = (each[config.sensitivity] / (QUARTER * TESTS) for each in (CONFIRMED, PROMISED))
         self._maxima = BlockMaxima(
-            len(STATISTICS), CONFIRMED[config.sensitivity] / (QUARTER * TESTS), [rare * share for share in LONE],
+            len(STATISTICS), often, [rare * share for share in LONE],
             [CHANGE_INDEX, CHANGE_INDEX, SHIFT_INDEX, RESIDUAL_INDEX],
         )  # fmt: skip
-        self._bursts = BlockMaxima(len(STATISTICS), rare)
+        self._bursts = BlockMaxima(len(STATISTICS), often, [rare * LONE_BURST] * len(STATISTICS))
         self._baseline, self._range_by_hour, self._cusum = SeasonalBaseline(), HourlyRange(), ShareCusum()
         self.state_dtype = np.dtype([
             ("at", np.int64), ("cell", np.int64), ("seen", np.int64), ("sum", np.float64), ("samples", np.int32),
             ("looked", np.int64), ("last", np.float64), ("sums", np.float64, (2,)), ("over", np.int64, (2,)),
             ("on", np.bool_), ("loud", np.int64), ("known", np.bool_),
             ("score", np.float64), ("highest", np.float64), ("usual", np.float64), ("which", np.int8),
-            ("side", np.int8), ("next", np.int64), ("requests", np.float64),
-            ("low", np.float64), ("high", np.float64),
+            ("side", np.int8), ("next", np.int64), ("requests", np.float64), ("low", np.float64), ("high", np.float64),
             ("habits", list(SeasonalBaseline.fields)), ("extremes", self._maxima.fields),
-            ("hours", list(HourlyRange.fields)),
-            ("shares", list(ShareCusum.fields)),
+            ("hours", list(HourlyRange.fields)), ("shares", list(ShareCusum.fields)),
         ])  # fmt: skip
 
     def successor(self, former: StateColumn) -> StateColumn:
@@ -218,31 +219,31 @@ class AutoStrategy(RetrainStrategy):
         passed = np.where(own["looked"] > 0, slot - own["looked"], self._window)
         shares, hours, extremes = own["shares"], own["hours"], own["extremes"]
         errors, requests = own["sum"], own["requests"]
-        change = self._cusum.step(errors, requests, slot, passed, own["seen"], self._limit, shares)
-        own["looked"], own["seen"] = slot, 0
-        own["known"] = change.known
+        change = self._cusum.step(errors, requests, slot, passed, own["seen"], self._limit, ~own["on"], shares)
+        own["looked"], own["seen"], own["known"] = slot, 0, change.known
         days = extremes["days"][:, 0, 0]
         outside = self._range_by_hour.step(
             change.near, change.error * (0.5 + 2.0 / (days + 1.0)) / 3, slot, passed, hours
         )
         missing = np.full(len(own), np.nan)
         statistics = np.stack([change.near, change.excess, missing, missing], axis=1)[:, :, None]
-        scores = self._bursts.step(statistics, slot, extremes, slice(0, 1)).score[:, :, 0]
+        peaks = self._bursts.step(statistics, slot, extremes, slice(0, 1))
+        scores = peaks.score[:, :, 0]
         # The peaks of a counter that seldom steps stay unknown (NaN); nothing then speaks against a rise.
         odd = outside.sample[:, 0] & ((days < FEW_DAYS) | ~(scores[:, 0] <= 0))
         enough = (days > 0) & (errors >= FEW_ERRORS) & ~np.isnan(scores[:, 1])
-        burst = np.where(enough, scores[:, 1], -np.inf) / self._bursts.limit
-        score = np.maximum(
-            np.where(odd, change.total, np.minimum(change.total, 0.99 * self._limit)), burst * self._limit
-        )
-        score /= np.where(days < FEW_DAYS, UNSURE, 1.0)
+        excess = np.where(enough, scores[:, 1], -np.inf)
+        burst = confirmed(excess, self._bursts.limit, peaks.lone[:, 1, 0], slot, passed, own["over"][:, 0])
+        total = np.where(odd, change.total, np.minimum(change.total, ALMOST * self._limit))
+        score = np.maximum(total, burst * self._limit) / np.where(days < FEW_DAYS, UNSURE, 1.0)
         hit = change.known & (score >= self._limit)
-        self._cusum.learn(errors, requests, slot, passed, change, self._limit, odd, hit, shares)
+        self._cusum.learn(errors, requests, slot, change, self._limit, odd, hit, shares)
         self._score(score, own)
         own["usual"] = np.where(own["on"] & ~hit, own["usual"], change.usual)
         own["low"] = own["high"] = np.where(change.known, change.usual, np.nan)
-        self._alarm(hit, odd & (change.total > self._limit / 2), slot, own)
-        self._range_by_hour.mark(own["on"] | ((own["loud"] > 0) & (slot - own["loud"] < DAY)), hours)
+        likely = odd & (change.total >= self._limit / 2)
+        self._alarm(hit, likely, slot, own)
+        self._range_by_hour.mark(likely | own["on"] | ((own["loud"] > 0) & (slot - own["loud"] < DAY)), hours)
         own["shares"], own["hours"], own["extremes"] = shares, hours, extremes
 
     def _look_at_values(self, slot: Timestamp, batch: EventBatch, own: StateColumn) -> None:

@@ -236,8 +236,8 @@ def test_a_more_sensitive_rule_requests_earlier() -> None:
     strategies = [build(StrategySpec("auto", {"sensitivity": name})) for name in ("low", "normal", "high")]
     limits = [strategy._maxima.limit for strategy in strategies]  # type: ignore[attr-defined]
     assert [round(value, 2) for value in limits] == [3.37, 1.96, 0.72]
-    bursts = [strategy._bursts.limit for strategy in strategies]  # type: ignore[attr-defined]
-    assert [round(value, 2) for value in bursts] == [4.85, 3.91, 2.51]
+    sums = [strategy._limit for strategy in strategies]  # type: ignore[attr-defined]
+    assert [round(value, 2) for value in sums] == [9.57, 8.37, 6.58]
 
 
 def test_a_latency_of_zero_is_no_number_and_hides_nothing() -> None:

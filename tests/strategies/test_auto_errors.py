@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bridge.domain.batch import EventKind
+from bridge.domain.times import HOUR, MINUTE
 from tests.strategies.test_auto import Story
 
 
@@ -122,3 +124,45 @@ def test_an_error_rate_that_waves_through_the_day_is_usual() -> None:
         begins += sum(code == "BREACHED" and former != code for code, former in zip(now, before, strict=True))
         before = now
     assert begins <= 10
+
+
+def test_a_doubled_rate_on_the_first_day_is_found_within_two_hours() -> None:
+    """Neither the factor of the hour, nor the weight of evidence, nor the usual rate absorbs it; noise stays quiet."""
+    draw = np.random.default_rng(109)
+    story = Story(EventKind.INFERENCE_ERROR, models=10, step=10 * MINUTE, window="10m")
+
+    def breached(rate: float, windows: int) -> NDArray[np.bool_]:
+        codes = [story.see(errors=draw.binomial(4000, rate, 10), total=np.full(10, 4000.0)) for _ in range(windows)]
+        return (np.array(codes) == "BREACHED").any(axis=0)
+
+    assert not breached(0.05, 6 * 6).any()
+    assert breached(0.1, 2 * 6).all()
+
+
+def test_one_hour_of_an_hourly_counter_is_no_lasting_rise_and_two_are() -> None:
+    """Half as many errors again in every fiftieth hour: at most one of 20 models asks. Two such hours are a rise."""
+    draw, begins = np.random.default_rng(110), np.zeros(20, np.int64)
+    story, before = Story(EventKind.INFERENCE_ERROR, models=20, step=HOUR, window="1h"), np.zeros(20, np.bool_)
+    for hour in range(10 * 24):
+        rate = 0.05 if hour % 50 else 0.08
+        codes = story.see(errors=draw.binomial(6000, rate, 20), total=np.full(20, 6000.0))
+        now = np.array(codes) == "BREACHED"
+        begins += now & ~before
+        before = now
+    assert (begins > 0).sum() <= 1
+    codes = [story.see(errors=draw.binomial(6000, 0.1, 20), total=np.full(20, 6000.0)) for _ in range(2)]
+    assert (np.array(codes) == "BREACHED").any(axis=0).all()
+
+
+def test_the_runs_of_a_nightly_job_are_judged_by_many_nights() -> None:
+    """Three hours a night with over-dispersed errors: the first window of a night does not replace what is known."""
+    draw, begins, before = np.random.default_rng(111), 0, np.zeros(20, np.bool_)
+    story = Story(EventKind.INFERENCE_ERROR, models=20, step=10 * MINUTE, window="10m")
+    for _ in range(20):
+        for _ in range(18):
+            errors = draw.binomial(5000, draw.beta(0.4, 199.6, 20))
+            now = np.array(story.see(errors=errors, total=np.full(20, 5000.0))) == "BREACHED"
+            begins += int((now & ~before).sum())
+            before = now
+        story.slot += 21 * HOUR
+    assert begins <= 6

@@ -3,8 +3,9 @@
 The CUSUM is Page's, Biometrika 41 (1954). If the mean of exp(evidence) is at most 1 without a change, the mean time
 between false alarms is at least exp(limit) windows: Lorden, Annals of Mathematical Statistics 42 (1971). Binomial
 errors satisfy that; others do not. So the weight of the evidence is learnt: the largest exponent for which the mean of
-the likelihood ratio to that power has been at most 1. The evidence of one window is bounded, so that a burst is no
-lasting rise: Huber, Annals of Mathematical Statistics 36 (1965). A rate that has fallen becomes the usual one silently.
+the likelihood ratio to that power has been at most 1. It is not learnt while a rise is likely, so that the rise does
+not devalue itself. The evidence of one window is bounded, so that a burst is no lasting rise: Huber, Annals of
+Mathematical Statistics 36 (1965). A rate that has fallen becomes the usual one silently.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from bridge.strategies.base import StateColumn
 ODDS = np.array([2.0, 1.3, 0.5])  # odds ratios of the changes to detect; the last is a fall
 FALL = 2  # index of the fall, and number of the rises
 FALLEN = 6.0  # limit of its sum
-MEMORY = 24 * HOUR  # time constant of the usual error rate
+MEMORY, LEAST_WINDOWS = 24 * HOUR, 5  # time constant of the usual error rate, and the least number of windows in it
 NEAR = HOUR  # time constant of the present error rate
 HOURS = 5 * HOUR  # time constant of the error rate of one hour of the day: samples of about five days
 PRIOR, STEEPEST = 20.0, 4.0  # errors by which the factor of an hour is shrunk to 1, and its bound
@@ -30,8 +31,10 @@ SETTLED = 72 * HOUR  # then the small rise is looked for
 LEAST, MOST = 1e-4, 1 - 1e-4  # bounds of the usual error rate
 EXPONENTS = np.exp2(-np.arange(8, dtype=np.float32))  # candidates for the weight of evidence
 CALIBRATION = 14 * DAY  # time constant of the means of likelihood ratios
-LESSON = 0.25  # greatest increase of such a mean by one window, once the time constant has passed
-LARGEST = 1 / 3  # greatest evidence of a window, as a share of the limit; longer windows may have more, up to the limit
+LESSON = 0.25  # greatest increase of such a mean by one window
+LARGEST, SLOW = 1 / 3, 1 / 2  # greatest evidence of a window, as a share of the limit: up to 20 minutes, from 30 on
+WHOLE = 2 * HOUR  # windows longer than this do not belong to one hour of the day
+TINY = 1e-12
 UNKNOWN, UNTIL = 2.0, 12 * HOUR  # overdispersion that is added at first, and the time constant of its end
 
 Bools = NDArray[np.bool_]
@@ -40,6 +43,7 @@ Bools = NDArray[np.bool_]
 class ShareChange(NamedTuple):
     """Result for k models; all (k,).
 
+    span: ms that the window covers; a gap without samples counts as one hour at most.
     usual: error rate before the window, a standard error above the estimate.
     factor: usual error rate of this hour of the day, as a multiple of that of the day.
     total: the higher of the CUSUMs of rises.
@@ -48,6 +52,7 @@ class ShareChange(NamedTuple):
     known: warmed up.
     """
 
+    span: NDArray[np.int64]
     usual: Floats
     factor: Floats
     total: Floats
@@ -70,22 +75,22 @@ class ShareCusum:
 
     def step(
         self, errors: Floats, requests: Floats, slot: Timestamp, passed: NDArray[np.int64], seen: NDArray[np.int64],
-        limit: float, own: StateColumn,
+        limit: float, calm: Bools, own: StateColumn,
     ) -> ShareChange:  # fmt: skip
         """Add errors (k,) of requests (k,) > 0 to the sums; update the state own (k,) in place.
 
         passed: (k,) ms since each model's last sample with requests.
         seen: (k,) ms of these for which the model was observed.
-        limit: of the sums of rises.
+        limit: of the sums of rises. calm: (k,), no alarm is on.
         Then call `learn`.
         """
         own["lived"] += seen
-        few = own["errors"] + 0.5
-        level, factor = (few + np.sqrt(few)) / (own["requests"] + 1.0), self._factor(slot, own)
+        few, span = own["errors"] + 0.5, np.minimum(passed, seen)
+        level, factor = (few + np.sqrt(few)) / (own["requests"] + 1.0), self._factor(slot, span, own)
         usual = np.clip(level * factor, LEAST, MOST)
-        ratios, most = log_ratios(errors, requests, usual), limit * np.clip(passed / HOUR, LARGEST, 1.0)
+        ratios, most = log_ratios(errors, requests, usual), limit * np.clip(span / HOUR, LARGEST, SLOW)
         weight = 1 / (1 / weights(own["moments"]) + UNKNOWN * np.exp(-own["lived"] / UNTIL)[:, None])
-        self._calibrate(ratios, most, passed, own)
+        self._calibrate(ratios, most, span, calm & (own["sums"][:, :FALL].max(axis=1) <= limit / 2), own)
         sums = np.maximum(own["sums"] + np.minimum(weight * ratios, most[:, None]), 0.0)
         sums[own["lived"] < SETTLED, 1] = 0.0
         moving = sums > 0
@@ -99,26 +104,30 @@ class ShareCusum:
         error = 0.5 / np.sqrt(own["near_requests"])
         excess = 2 * (np.sqrt(errors + 0.375) - np.sqrt(requests * usual + 0.375))
         known = (own["lived"] >= WARM_UP) & (own["requests"] > 0)
-        return ShareChange(usual, factor, sums[:, :FALL].max(axis=1), excess, near, error, known)
+        return ShareChange(span, usual, factor, sums[:, :FALL].max(axis=1), excess, near, error, known)
 
     @staticmethod
-    def _calibrate(ratios: Floats, most: Floats, passed: NDArray[np.int64], own: StateColumn) -> None:
-        """Learn the means of likelihood ratios, each to the power of EXPONENTS.
+    def _calibrate(ratios: Floats, most: Floats, span: NDArray[np.int64], calm: Bools, own: StateColumn) -> None:
+        """Learn the means of likelihood ratios, each to the power of EXPONENTS, from windows that are calm (k,).
 
         ratios: (k, 3), their logarithms. most: (k,), greatest logarithm of a power.
         """
-        gain = np.where(own["requests"] > 0, -np.expm1(-passed / np.clip(own["lived"], HOUR, CALIBRATION)), 0.0)
-        lesson = np.minimum(most, np.log1p(LESSON * CALIBRATION / passed))
+        gain = np.where(calm & (own["requests"] > 0), -np.expm1(-span / np.clip(own["lived"], HOUR, CALIBRATION)), 0.0)
+        lesson = np.minimum(most, np.log1p(LESSON / np.maximum(gain, TINY)))
         powers = ratios.astype(np.float32)[:, :, None] * EXPONENTS
         bounded = np.minimum(powers, lesson.astype(np.float32)[:, None, None])
         own["moments"] += gain.astype(np.float32)[:, None, None] * (np.exp(bounded) - own["moments"])
 
     @staticmethod
-    def _factor(slot: Timestamp, own: StateColumn) -> Floats:
-        """Return the usual error rate of this hour of the day, as a multiple of that of the day (k,)."""
+    def _factor(slot: Timestamp, span: NDArray[np.int64], own: StateColumn) -> Floats:
+        """Return the usual error rate of this hour of the day, as a multiple of that of the day (k,).
+
+        On a first day, the only errors of this hour are the present ones.
+        """
         hour = slot // HOUR % 24
         seen, expected = (own[name][:, hour].astype(np.float64) for name in ("hour_errors", "hour_expected"))
-        return np.asarray(np.clip((seen + PRIOR) / (expected + PRIOR), 1 / STEEPEST, STEEPEST))
+        factor = np.clip((seen + PRIOR) / (expected + PRIOR), 1 / STEEPEST, STEEPEST)
+        return np.where((own["lived"] < MEMORY) | (span > WHOLE), 1.0, factor)
 
     @staticmethod
     def restart(own: StateColumn) -> None:
@@ -128,27 +137,28 @@ class ShareCusum:
 
     @staticmethod
     def learn(
-        errors: Floats, requests: Floats, slot: Timestamp, passed: NDArray[np.int64], found: ShareChange, limit: float,
-        odd: Bools, hit: Bools, own: StateColumn,
+        errors: Floats, requests: Floats, slot: Timestamp, found: ShareChange, limit: float, odd: Bools, hit: Bools,
+        own: StateColumn,
     ) -> None:  # fmt: skip
         """Learn the usual error rate.
 
         odd: (k,) the present error rate is higher than it has been at such times.
         hit: (k,) an alarm begins or continues: the new error rate becomes the usual one.
         """
-        doubtful = found.known & odd & (found.total > limit / 2) & (own["lived"] > MEMORY)
-        memory = np.clip(own["lived"] / 4, 3 * HOUR, MEMORY)  # a first day may be half of a wave
-        gain = np.where(doubtful, 0.0, -np.expm1(-passed / memory))
+        young = own["lived"] <= MEMORY  # a first day may be half of a wave, but waves do not double a rate in hours
+        doubtful = odd & (np.where(young, own["sums"][:, 0], found.total) >= limit / 2) & (young | found.known)
+        memory = np.maximum(np.clip(own["lived"] / 4, 3 * HOUR, MEMORY), LEAST_WINDOWS * found.span)
+        gain = np.where(doubtful, 0.0, -np.expm1(-found.span / memory))
         learnt = np.where(doubtful, 0.0, 1.0)
         fallen = found.known & (own["sums"][:, FALL] > FALLEN)
         which = np.where(hit, own["sums"][:, :FALL].argmax(axis=1), FALL)
         rows = np.arange(len(own))
-        hour, kept = slot // HOUR % 24, np.exp(-passed / HOURS)
+        hour, kept = slot // HOUR % 24, np.exp(-found.span / HOURS)
         level = (own["errors"] + 0.5) / (own["requests"] + 1.0)
         bounded = np.minimum(errors, 2 * requests * found.usual)
         for name, numbers in (("hour_errors", bounded), ("hour_expected", requests * level)):
             column = own[name][:, hour]
-            own[name][:, hour] = np.where(found.known, kept * column + numbers, column)
+            own[name][:, hour] = np.where(found.known & ~doubtful, kept * column + numbers, column)
         for name, numbers in (("errors", errors), ("requests", requests * found.factor)):
             fresh = own[f"new_{name}"][rows, which]
             own[name] = np.where(hit | fallen, fresh, (1 - gain) * own[name] + learnt * numbers)

@@ -7,7 +7,15 @@ import pytest
 from scipy import stats
 
 from bridge.domain.times import DAY, HOUR, MINUTE
-from bridge.strategies.stats.share_cusum import CALIBRATION, EXPONENTS, LESSON, ShareCusum, log_ratios, weights
+from bridge.strategies.stats.share_cusum import (
+    CALIBRATION,
+    EXPONENTS,
+    LESSON,
+    ShareChange,
+    ShareCusum,
+    log_ratios,
+    weights,
+)
 
 
 @pytest.mark.parametrize(("index", "ratio"), [(0, 2.0), (1, 1.3), (2, 0.5)])
@@ -21,6 +29,7 @@ def test_log_ratios_are_binomial_likelihood_ratios(index: int, ratio: float) -> 
 
 START = 1_700_006_400_000
 STEP = 5 * MINUTE
+CALM = np.ones(1, np.bool_)
 
 
 def run(cusum: ShareCusum, own: np.ndarray, shares: list[float], first: int = 0, limit: float = 8.0) -> list[float]:
@@ -29,9 +38,9 @@ def run(cusum: ShareCusum, own: np.ndarray, shares: list[float], first: int = 0,
     passed = np.full(1, STEP)
     for number, share in enumerate(shares, first):
         errors, requests, slot = np.array([1000 * share]), np.array([1000.0]), START + number * STEP
-        found = cusum.step(errors, requests, slot, passed, passed, limit, own)
         nothing = np.zeros(1, np.bool_)
-        cusum.learn(errors, requests, slot, passed, found, limit, nothing, nothing, own)
+        found = cusum.step(errors, requests, slot, passed, passed, limit, ~nothing, own)
+        cusum.learn(errors, requests, slot, found, limit, nothing, nothing, own)
         totals.append(float(found.total[0]))
     return totals
 
@@ -46,13 +55,13 @@ def test_a_doubled_rate_adds_up_and_a_usual_one_does_not() -> None:
     assert doubled[-1] > 8.0
 
 
-@pytest.mark.parametrize(("passed", "share"), [(STEP, 1 / 3), (30 * MINUTE, 1 / 2), (HOUR, 1.0), (DAY, 1.0)])
+@pytest.mark.parametrize(("passed", "share"), [(STEP, 1 / 3), (30 * MINUTE, 1 / 2), (HOUR, 1 / 2), (DAY, 1 / 2)])
 def test_evidence_of_one_window_has_an_upper_bound(passed: int, share: float) -> None:
     """By a share of the limit that grows with the time between windows; small evidence is added as it is."""
     own, errors, requests = np.zeros(2, list(ShareCusum.fields)), np.array([9.0, 200.0]), np.full(2, 1000.0)
     own["errors"], own["requests"], own["lived"] = 400.0, 100_000.0, 30 * DAY
     time = np.full(2, passed)
-    usual = float(ShareCusum().step(errors, requests, START, time, time, 9.0, own).usual[0])
+    usual = float(ShareCusum().step(errors, requests, START, time, time, 9.0, CALM[[0, 0]], own).usual[0])
     odds = 2 * usual / (1 - usual)
     small = stats.binom.logpmf(9, 1000, odds / (1 + odds)) - stats.binom.logpmf(9, 1000, usual)
     assert own["sums"][:, 0] == pytest.approx([max(small, 0.0), 9.0 * share], abs=1e-9)
@@ -64,8 +73,8 @@ def learnt(errors: np.ndarray) -> np.ndarray:
     requests, nothing = np.full(1, 1000.0), np.zeros(1, np.bool_)
     for number, count in enumerate(errors.tolist()):
         slot = START + number * 2 * STEP
-        found = ShareCusum().step(np.array([count]), requests, slot, time, time, 10.0, own)
-        ShareCusum.learn(np.array([count]), requests, slot, time, found, 10.0, nothing, nothing, own)
+        found = ShareCusum().step(np.array([count]), requests, slot, time, time, 10.0, CALM, own)
+        ShareCusum.learn(np.array([count]), requests, slot, found, 10.0, nothing, nothing, own)
     return np.asarray(weights(own["moments"])[0])
 
 
@@ -90,7 +99,7 @@ def test_one_step_of_a_daily_counter_teaches_a_bounded_lesson() -> None:
     """A jump to ten times the rate raises no mean of likelihood ratios by more than LESSON."""
     own, time = np.zeros(1, list(ShareCusum.fields)), np.full(1, DAY)
     own["errors"], own["requests"], own["lived"] = 400.0, 100_000.0, 60 * DAY
-    ShareCusum().step(np.array([40_000.0]), np.array([1e6]), START, time, time, 10.0, own)
+    ShareCusum().step(np.array([40_000.0]), np.array([1e6]), START, time, time, 10.0, CALM, own)
     assert 0 < own["moments"][0, 0].max() <= LESSON + DAY / CALIBRATION
 
 
@@ -111,3 +120,66 @@ def test_a_fallen_rate_becomes_the_usual_one() -> None:
     run(cusum, own, [0.02] * 288, 288)
     usual = (own["errors"] / own["requests"])[0]
     assert 0.015 < usual < 0.03
+
+
+def grown(lived: int = 30 * DAY) -> np.ndarray:
+    """Return the state (1,) of a model with an error rate of 0.05."""
+    own = np.zeros(1, list(ShareCusum.fields))
+    own["errors"], own["requests"], own["lived"] = 500.0, 10_000.0, lived
+    return own
+
+
+def step(own: np.ndarray, errors: float, passed: int, seen: int, calm: np.ndarray = CALM) -> ShareChange:
+    """Evaluate errors among 1000 requests, learn from them, and return the result."""
+    counts, requests, nothing = np.array([errors]), np.array([1000.0]), np.zeros(1, np.bool_)
+    found = ShareCusum().step(counts, requests, START, np.full(1, passed), np.full(1, seen), 10.0, calm, own)
+    ShareCusum.learn(counts, requests, START, found, 10.0, nothing, nothing, own)
+    return found
+
+
+def test_the_first_window_after_a_night_off_counts_no_more_than_an_hour() -> None:
+    """Neither for the usual rate nor for the weight of evidence: most of the time was not observed."""
+    after_gap, after_hour = grown(), grown()
+    step(after_gap, 100.0, 20 * HOUR, HOUR)
+    step(after_hour, 100.0, HOUR, HOUR)
+    for name in ("errors", "requests", "moments", "sums", "hour_errors"):
+        assert after_gap[name].tolist() == after_hour[name].tolist()
+
+
+def test_a_day_of_a_daily_counter_does_not_replace_the_usual_rate() -> None:
+    """The usual rate is a mean of at least five windows: the newest has a weight of 1 - exp(-1/5)."""
+    own = grown()
+    own["requests"], own["errors"] = 5000.0, 250.0
+    step(own, 100.0, DAY, DAY)
+    assert float((own["errors"] / own["requests"])[0]) < 0.07
+
+
+@pytest.mark.parametrize(
+    ("span", "lived", "used"), [(HOUR, 30 * DAY, True), (DAY, 30 * DAY, False), (HOUR, DAY // 2, False)]
+)
+def test_the_factor_of_an_hour_is_for_windows_within_one_hour_and_after_the_first_day(
+    span: int, lived: int, used: bool
+) -> None:
+    own = grown(lived)
+    own["hour_errors"], own["hour_expected"] = 200.0, 100.0
+    factor = float(step(own, 50.0, span, span).factor[0])
+    assert factor == pytest.approx(220 / 120 if used else 1.0)
+
+
+def test_the_weight_of_evidence_is_not_learnt_from_a_likely_rise() -> None:
+    """Neither while an alarm is on, nor while the sum is above half of the limit of 10."""
+    for sums, calm, learns in ((0.0, True, True), (0.0, False, False), (6.0, True, False)):
+        own = grown()
+        own["sums"][:, 0] = sums
+        step(own, 100.0, STEP, STEP, np.array([calm]))
+        assert bool(own["moments"].any()) is learns
+
+
+def test_a_rise_on_the_first_day_is_not_learnt_as_usual() -> None:
+    """The sum for twice the odds is above half of the limit, and the rate was never as high at this hour."""
+    own = grown(6 * HOUR)
+    own["sums"][:, 0] = 8.0
+    counts, requests, odd = np.array([100.0]), np.array([1000.0]), np.ones(1, np.bool_)
+    found = ShareCusum().step(counts, requests, START, np.full(1, STEP), np.full(1, STEP), 10.0, CALM, own)
+    ShareCusum.learn(counts, requests, START, found, 10.0, odd, ~odd, own)
+    assert own["errors"].tolist() == [500.0]
