@@ -30,7 +30,7 @@ def test_an_error_rate_that_trebles_is_found_and_becomes_usual() -> None:
 
 
 def test_a_second_alarm_by_chance_is_as_rare_as_the_limit_states() -> None:
-    """On the day after a rise, in 300 models: at most 288 * 2 * exp(-limit) of them are expected, which is 3."""
+    """On the day after a rise, in 300 models: at most 300 * 24 * 2 * exp(-limit) are expected, which is 3."""
     draw = np.random.default_rng(104)
     story, begins, before = Story(EventKind.INFERENCE_ERROR, models=300), np.zeros(300, np.int64), np.zeros(300, bool)
     for window in range(4 * 288):
