@@ -133,7 +133,7 @@ def test_a_doubled_rate_on_the_first_day_is_found_within_two_hours() -> None:
 
     def breached(rate: float, windows: int) -> NDArray[np.bool_]:
         codes = [story.see(errors=draw.binomial(4000, rate, 10), total=np.full(10, 4000.0)) for _ in range(windows)]
-        return (np.array(codes) == "BREACHED").any(axis=0)
+        return np.asarray((np.array(codes) == "BREACHED").any(axis=0))
 
     assert not breached(0.05, 6 * 6).any()
     assert breached(0.1, 2 * 6).all()
@@ -150,8 +150,8 @@ def test_one_hour_of_an_hourly_counter_is_no_lasting_rise_and_two_are() -> None:
         begins += now & ~before
         before = now
     assert (begins > 0).sum() <= 1
-    codes = [story.see(errors=draw.binomial(6000, 0.1, 20), total=np.full(20, 6000.0)) for _ in range(2)]
-    assert (np.array(codes) == "BREACHED").any(axis=0).all()
+    both = [story.see(errors=draw.binomial(6000, 0.1, 20), total=np.full(20, 6000.0)) for _ in range(2)]
+    assert (np.array(both) == "BREACHED").any(axis=0).all()
 
 
 def test_the_runs_of_a_nightly_job_are_judged_by_many_nights() -> None:
