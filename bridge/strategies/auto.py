@@ -20,9 +20,10 @@ from bridge.strategies.stats.confirmation import ALMOST, confirmed
 from bridge.strategies.stats.counts import CountingConfig, Counts, counts, take_due
 from bridge.strategies.stats.hourly_range import HourlyRange
 from bridge.strategies.stats.pooling import grown, pool
-from bridge.strategies.stats.scale import backward, forward
+from bridge.strategies.stats.scale import LOGIT, backward, both, forward
 from bridge.strategies.stats.seasonal_baseline import MAD, SeasonalBaseline
 from bridge.strategies.stats.share_cusum import FALL, ShareCusum
+from bridge.strategies.stats.shift import LEAST_SUM, cusum
 
 WINDOW = 5 * MINUTE  # samples that arrive more often are combined
 STATISTICS = ("value", "change", "shift", "residual")
@@ -38,10 +39,7 @@ FEW_DAYS, UNSURE = 3, 1.5  # days until waves and bursts of an error rate are kn
 FEW_ERRORS = 5
 CALM = 0.5  # the signal is calm again when its score is below this
 LASTS = HOUR  # how long an alarm continues after the last sample that was not calm
-ALLOWANCE, LEAST_SUM = 0.45, 9.5  # CUSUM of the shift: allowance and minimum, in sigmas
-WEEK = 7 * DAY
-WEEKEND = 3 * DAY  # from Friday noon to Monday noon in UTC: Saturday or Sunday in some time zone
-FRIDAY = 8 * DAY + DAY // 2  # since 1970-01-01, noon
+FIRST = 12  # samples that may show that a signal is a proportion
 SAME = HOUR  # an unchanged value is evaluated again after this time
 _WORSE = frozenset({EventKind.LATENCY, EventKind.DRIFT, EventKind.INFERENCE_ERROR})
 
@@ -120,6 +118,7 @@ class AutoStrategy(RetrainStrategy):
             ("on", np.bool_), ("loud", np.int64), ("known", np.bool_),
             ("score", np.float64), ("highest", np.float64), ("usual", np.float64), ("which", np.int8),
             ("side", np.int8), ("next", np.int64), ("requests", np.float64), ("low", np.float64), ("high", np.float64),
+            ("scale", np.int8),
             ("habits", list(SeasonalBaseline.fields)), ("extremes", self._maxima.fields),
             ("hours", list(HourlyRange.fields)), ("shares", list(ShareCusum.fields)),
         ])  # fmt: skip
@@ -130,7 +129,7 @@ class AutoStrategy(RetrainStrategy):
         The level is their own, and is learnt anew.
         """
         state = np.zeros(len(former), former.dtype)
-        for name in ("habits", "extremes", "shares"):
+        for name in ("scale", "habits", "extremes", "shares"):
             state[name] = former[name]
         habits, extremes, shares = state["habits"], state["extremes"], state["shares"]
         SeasonalBaseline.move(habits)
@@ -202,8 +201,11 @@ class AutoStrategy(RetrainStrategy):
         """
         if not due.any():
             return
-        mean = memory["sum"] / np.maximum(memory["samples"], 1)
-        same = (mean == memory["last"]) & (memory["at"] - memory["looked"] < SAME) & (memory["looked"] > 0)
+        mean, looked = memory["sum"] / np.maximum(memory["samples"], 1), memory["looked"]
+        same = (mean == memory["last"]) & (memory["at"] - looked < SAME) & (looked > 0)
+        bound = np.flatnonzero(same & (memory["scale"] == LOGIT) & ((mean == 0) | (mean == 1)))
+        numbers = forward(mean[bound], batch, np.ones(len(bound), np.bool_))
+        same[bound] = ~self._baseline.far(numbers, memory["habits"][bound])  # saturated, not an old result
         worth = due & (memory["requests"] > 0 if counted else ~same)
         look = self._look_at_counts if counted else self._look_at_values
         if worth.all():
@@ -248,16 +250,18 @@ class AutoStrategy(RetrainStrategy):
 
     def _look_at_values(self, slot: Timestamp, batch: EventBatch, own: StateColumn) -> None:
         mean = own["sum"] / np.maximum(own["samples"], 1)
-        numbers = forward(mean, batch)
+        self._choose_scale(mean, batch, own)
+        logit = own["scale"] == LOGIT
+        numbers = forward(mean, batch, logit)
         passed = np.where(own["looked"] > 0, slot - own["looked"], self._window)
         habits = own["habits"]
         surprise = self._baseline.step(numbers, slot, passed, habits)
         own["habits"] = habits
-        change = np.where(own["looked"] > 0, numbers - forward(own["last"], batch), np.nan)
+        change = np.where(own["looked"] > 0, numbers - forward(own["last"], batch, logit), np.nan)
         own["last"], own["looked"] = mean, slot
-        shift = self._add(surprise.z, slot, own)
+        shift = cusum(surprise.z, slot, own["extremes"]["born"], own["sums"])
         residual = numbers - surprise.expected
-        statistics = np.stack([_both(numbers), _both(change), shift, _both(residual)], 1)
+        statistics = np.stack([both(numbers), both(change), shift, both(residual)], 1)
         extremes, sides = own["extremes"], self._sides(batch)
         peaks = self._maxima.step(statistics[:, :, sides], slot, extremes, sides)
         own["extremes"] = extremes
@@ -273,6 +277,18 @@ class AutoStrategy(RetrainStrategy):
         self._evaluate(peaks, surprise.expected, slot, passed, batch, own)
         self._range_by_hour.mark(own["on"], hours)
         own["hours"] = hours
+
+    @staticmethod
+    def _choose_scale(values: Floats, batch: EventBatch, own: StateColumn) -> None:
+        """Choose the scale of models by their first values; those that leave [0, 1] on their first day start anew."""
+        young, called = own["extremes"]["days"].max(axis=(1, 2)) == 0, scale.chosen(values, batch)
+        in_time = np.where(called == LOGIT, own["habits"]["count"] < FIRST, young)
+        if (moved := in_time & (called > own["scale"])).any():
+            anew = own[moved]
+            for name in ("habits", "extremes", "hours", "sums", "over", "looked", "known"):
+                anew[name] = np.zeros((), anew[name].dtype)
+            anew["scale"] = called[moved]
+            own[moved] = anew
 
     @staticmethod
     def _mask(scores: Floats, jumped: Bools, moved: Bools, days: NDArray[np.uint16]) -> None:
@@ -294,21 +310,11 @@ class AutoStrategy(RetrainStrategy):
         young = own["extremes"]["days"][:, VALUE_INDEX, sides.start] == 0
         widths = (peaks.limit - peaks.mean) * ratio
         far = peaks.mean[:, VALUE_INDEX] + peaks.lone[:, VALUE_INDEX] * widths[:, VALUE_INDEX]
-        near = peaks.mean[:, RESIDUAL_INDEX] + UNEXPECTED * widths[:, RESIDUAL_INDEX] + _both(expected)[:, sides]
+        near = peaks.mean[:, RESIDUAL_INDEX] + UNEXPECTED * widths[:, RESIDUAL_INDEX] + both(expected)[:, sides]
         limits = np.where(young[:, None], np.nan, np.fmax(far, near))
         usual = np.where(young, np.nan, expected)
         own["high"] = limits[:, 0] if sides.start == 0 else np.maximum(usual, -limits[:, 0])
         own["low"] = -limits[:, -1] if sides.stop == 2 else np.minimum(usual, limits[:, 0])
-
-    @staticmethod
-    def _add(z: Floats, slot: Timestamp, own: StateColumn) -> Floats:
-        """Return the CUSUMs (k, 2) of rises and falls; NaN where z is unknown, and on the first weekend of a life."""
-        step = _both(z) - ALLOWANCE
-        known = ~np.isnan(step)
-        if _weekend(slot):
-            known &= (slot - own["extremes"]["born"] >= WEEK)[:, None]
-        own["sums"] = np.where(known, np.maximum(own["sums"] + np.where(known, step, 0.0), 0.0), own["sums"])
-        return np.where(known, own["sums"], np.nan)
 
     def _sides(self, batch: EventBatch) -> slice:
         """Return which sides count, of up and down."""
@@ -338,8 +344,9 @@ class AutoStrategy(RetrainStrategy):
         begins = hit & ~own["on"]
         if begins.any():
             sign = 1 - 2 * (side + sides.start)
-            mean = backward(sign * peaks.mean[rows, which, side], batch)
-            usual = np.where(which == VALUE_INDEX, mean, backward(expected, batch))
+            logit = own["scale"] == LOGIT
+            mean = backward(sign * peaks.mean[rows, which, side], batch, logit)
+            usual = np.where(which == VALUE_INDEX, mean, backward(expected, batch, logit))
             for name, column in (("which", which), ("side", sign), ("usual", usual)):
                 own[name] = np.where(begins, column, own[name])
         self._score(np.maximum(best, -99.0), own)
@@ -349,8 +356,7 @@ class AutoStrategy(RetrainStrategy):
 
     @staticmethod
     def _score(score: Floats, own: StateColumn) -> None:
-        own["highest"] = np.where(own["on"], np.maximum(own["highest"], score), score)
-        own["score"] = score
+        own["score"], own["highest"] = score, np.where(own["on"], np.maximum(own["highest"], score), score)
 
     @staticmethod
     def _alarm(hit: Bools, loud: Bools, slot: Timestamp, own: StateColumn) -> None:
@@ -368,7 +374,8 @@ class AutoStrategy(RetrainStrategy):
         limit = np.full(len(batch), self._limit if counted else self._maxima.limit)
         details = (memory[name].copy() for name in ("which", "side", "usual", "highest"))
         bounds = (np.where(known, memory[name], np.nan) for name in ("low", "high"))
-        shown = bounds if counted else (backward(bound, batch) for bound in bounds)
+        logit = memory["scale"] == LOGIT
+        shown = bounds if counted else (scale.within(backward(bound, batch, logit), logit) for bound in bounds)
         return AutoVerdicts(code, cause, memory["score"].copy(), limit, *details, *shown)
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
@@ -388,13 +395,3 @@ class AutoStrategy(RetrainStrategy):
             SHIFT_INDEX: f"has stayed {'above' if up else 'below'} its usual {usual} for this hour",
         }[int(verdicts.which[position])]
         return f"{word} {in_unit(value, batch)} {text} ({score:.3g} spreads above usual daily peaks, limit {limit:.3g})"
-
-
-def _both(values: Floats) -> Floats:
-    """Return values (k,) for both directions (k, 2), so that higher is more extreme on each."""
-    return np.stack([values, -values], axis=1)
-
-
-def _weekend(slot: Timestamp) -> bool:
-    """Return whether it is Saturday or Sunday in some time zone."""
-    return (slot - FRIDAY) % WEEK < WEEKEND

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bridge.domain.times import HOUR, Timestamp
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
+from bridge.strategies.stats.scale import both
 
 LASTS = 9  # days that a bound is kept; then it halves its distance to the signal every day
 CONFIRMED = 0.25  # share of its distance by which a bound follows a level that confirms it
@@ -57,7 +58,7 @@ class HourlyRange:
         own["level"] = np.where(new, values, own["level"] + share * (values - own["level"]))
         bound, unknown = self._bounds(slot, own)
         near = margin[:, None]
-        return OutOfRange(unknown | (_both(values) > bound + 3 * near), unknown | (_both(own["level"]) > bound + near))
+        return OutOfRange(unknown | (both(values) > bound + 3 * near), unknown | (both(own["level"]) > bound + near))
 
     @staticmethod
     def _bounds(slot: Timestamp, own: StateColumn) -> tuple[Floats, Bools]:
@@ -82,13 +83,9 @@ class HourlyRange:
         own["odd"][over] = False
         hour = own["hour"][normal] % 24
         bound, age = own["bound"][normal, hour], own["age"][normal, hour]
-        level = _both(own["level"][normal])
+        level = both(own["level"][normal])
         wider = (age == 0) | (level >= bound)
         near = wider | (level >= bound - margin[normal, None])
         share = np.where(wider, 1.0, np.where(near, CONFIRMED, np.where(age >= LASTS, 0.5, 0.0)))
         own["bound"][normal, hour] = bound + share * (level - bound)
         own["age"][normal, hour] = np.where(near, 1, np.minimum(age + 1, LASTS))
-
-
-def _both(values: Floats) -> Floats:
-    return np.stack([values, -values], axis=1)

@@ -33,11 +33,12 @@ def pool(former: StateColumn, residual: int) -> StateColumn:
     residual: index of the statistic that a wrong daily profile shifts.
     """
     new = np.zeros(1, former.dtype)
-    if len(former) < FEWEST:
+    if len(former) < FEWEST or (former["scale"] != former["scale"][0]).any():
         return new
     habits, apart = _habits(former["habits"])
     noise, usual = former["habits"]["noise"], MAD * _root_mean_square(former["habits"]["spread"])
     if (noise > 0).all() and np.log(noise).std(ddof=1) <= ALIKE and apart <= usual:
+        new["scale"] = former["scale"][0]
         new["habits"], new["extremes"] = habits, _extremes(former["extremes"], residual, apart)
     return new
 

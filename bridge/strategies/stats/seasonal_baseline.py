@@ -77,6 +77,13 @@ class SeasonalBaseline:
         return Deviation(z, expected)
 
     @staticmethod
+    def far(values: Floats, own: StateColumn) -> NDArray[np.bool_]:
+        """Return which values (k,) are more than a standard deviation from the usual level over the day."""
+        seen = own["seen"]
+        level = np.where(seen, own["day"], 0.0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1) + own["wander"]
+        return np.asarray(np.abs(values - level) > MAD * own["spread"])
+
+    @staticmethod
     def move(own: StateColumn) -> None:
         """Keep season and noise, and learn the level anew from the next sample on; own (k,) is changed in place."""
         own["day"] += own["wander"][:, None]

@@ -10,6 +10,7 @@ import pytest
 from bridge.strategies.auto import RESIDUAL_INDEX, AutoConfig, AutoStrategy
 from bridge.strategies.base import StateColumn
 from bridge.strategies.stats.pooling import FEWEST, GROWN, grown, pool
+from bridge.strategies.stats.scale import LOGIT, UNCHANGED
 from bridge.strategies.stats.seasonal_baseline import MAD
 
 STRATEGY = AutoStrategy(AutoConfig())
@@ -87,3 +88,11 @@ def test_few_young_and_counted_siblings_teach_nothing() -> None:
     assert grown(former).tolist() == [False, False, False, True, True]
     few = pool(former[: FEWEST - 1], RESIDUAL_INDEX)
     assert few.tobytes() == bytes(len(few.tobytes()))
+
+
+def test_siblings_on_different_scales_teach_nothing() -> None:
+    former = siblings()
+    former["scale"] = [LOGIT, LOGIT, UNCHANGED, LOGIT, LOGIT]
+    assert not pool(former, RESIDUAL_INDEX)["habits"]["count"].any()
+    former["scale"] = LOGIT
+    assert pool(former, RESIDUAL_INDEX)["scale"].tolist() == [LOGIT]

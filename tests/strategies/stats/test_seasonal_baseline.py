@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from bridge.domain.times import MINUTE
-from bridge.strategies.stats.seasonal_baseline import SeasonalBaseline
+from bridge.strategies.stats.seasonal_baseline import MAD, SeasonalBaseline
 
 START = 1_700_006_400_000  # Wednesday, 15 November 2023, 00:00 UTC
 
@@ -67,3 +67,12 @@ def test_after_a_move_the_level_is_the_mean_of_all_samples_since_and_z_has_varia
     z = np.array(found[1:])
     assert abs(float(z.std()) - 1) < 0.08
     assert float((z.sum(axis=0) / math.sqrt(len(z))).std()) < 1.1
+
+
+def test_a_value_is_far_beyond_one_standard_deviation_from_the_mean_of_its_day() -> None:
+    """Hours that were never seen do not count, and a level that wanders moves all of them."""
+    own = np.zeros(3, list(SeasonalBaseline.fields))
+    own["day"][:, :4], own["seen"][:, :2] = [1.0, 3.0, 9.0, 9.0], True
+    own["spread"] = 1 / MAD
+    own["wander"][2] = 2.0
+    assert SeasonalBaseline.far(np.array([2.9, 3.1, 3.1]), own).tolist() == [False, True, False]
