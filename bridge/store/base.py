@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 T = TypeVar("T")
 PAGE_CACHE, LARGE_PAGE_CACHE = 512, 8_192  # KiB, of SQLite
 MANY_ROWS = 1_000  # of a transaction that gets the large one
-PORTION = 500  # rows of one statement: its parameters are kept in memory several times
+PORTION = 250  # rows of one statement: its parameters are kept in memory several times, and best in the caches
 Insert = sqlite.Insert | postgresql.Insert
 
 

@@ -47,7 +47,7 @@ class Sample:
     Value: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # to freeze one for each annotation of 100,000 alerts would take a third of its expansion
 class AlertData:
     """Data of an alert's template: the cursor `.`.
 

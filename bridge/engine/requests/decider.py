@@ -33,12 +33,14 @@ class Decider:
 
         live: False while catching up: new requests then wait for the present slot.
         """
-        by_model: dict[ModelKey, list[Evaluation]] = {}
+        by_model: dict[ModelKey, tuple[Evaluation, ...]] = {}
         for evaluation in evaluations:
             self._note_moves(tick, evaluation)
             if evaluation.rule.requests_retraining:
+                alone = (evaluation,)  # shared by all models for which no other rule fires
                 for row in evaluation.moves.fired.tolist():
-                    by_model.setdefault(evaluation.table[row], []).append(evaluation)
+                    model = evaluation.table[row]
+                    by_model[model] = (*by_model[model], evaluation) if model in by_model else alone
             else:
                 self._note_fired(tick, evaluation)
         by_rule = {evaluation.rule.name: evaluation for evaluation in evaluations}
@@ -90,7 +92,7 @@ class Decider:
     def _storm(
         self,
         tick: TickTransaction,
-        fired: dict[ModelKey, list[Evaluation]],
+        fired: dict[ModelKey, tuple[Evaluation, ...]],
         evaluations: Sequence[Evaluation],
         slot: Timestamp,
     ) -> None:
@@ -123,7 +125,7 @@ class Decider:
     # ------------------------------------------------------------ episodes
 
     def _fired(
-        self, tick: TickTransaction, model: ModelKey, fired: list[Evaluation], slot: Timestamp, *, live: bool
+        self, tick: TickTransaction, model: ModelKey, fired: Sequence[Evaluation], slot: Timestamp, *, live: bool
     ) -> None:
         """Open an episode for a model whose rules started firing, or join the open one."""
         if len(fired) > 1:
@@ -147,7 +149,7 @@ class Decider:
             self._note(tick, evaluation, row, outcome, "pending", "firing", text, request.id)
 
     def _join(
-        self, tick: TickTransaction, episode: Episode, fired: list[Evaluation], slot: Timestamp, *, live: bool
+        self, tick: TickTransaction, episode: Episode, fired: Sequence[Evaluation], slot: Timestamp, *, live: bool
     ) -> None:
         names = (evaluation.rule.name for evaluation in fired)
         rules = (*episode.rules, *(name for name in names if name not in episode.rules))

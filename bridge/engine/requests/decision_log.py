@@ -46,9 +46,10 @@ def record_request_decision(
 
 def outcome(settled: RequestRecord) -> Outcome:
     """Return the outcome that records how a request passed the gates."""
-    if settled.hold is HoldReason.ATTEMPTS:
-        return Outcome.ESCALATED
-    return _OUTCOMES.get(settled.state, Outcome.HELD)
+    passed = _OUTCOMES.get(settled.state)
+    if passed is not None:
+        return passed
+    return Outcome.ESCALATED if settled.hold is HoldReason.ATTEMPTS else Outcome.HELD
 
 
 def held(record: RequestRecord) -> str:
