@@ -3,8 +3,8 @@
     python -m benchmarks.life [--seed 7] [--final N] [--kinds 36] [--models 20] [--no-streams] [--list]
 
 --seed is the development seed: each simple detector gets one setting for all kinds, at which its false requests over
-all kinds equal those of `auto` there. --final is the seed of the report; by default it is drawn, and printed. On it, the
-simple detectors run a second time, with limits chosen on that seed, in hindsight, so that all make as many false
+all kinds equal those of `auto` there. --final is the seed of the report; by default it is drawn, and printed. On it,
+the simple detectors run a second time, with limits chosen on that seed, in hindsight, so that all make as many false
 requests as `auto`. --list prints the kinds of --seed and runs nothing. river runs over a tenth of the models. The last
 line is one JSON object.
 """

@@ -282,7 +282,7 @@ class AutoStrategy(RetrainStrategy):
     def _choose_scale(values: Floats, batch: EventBatch, own: StateColumn) -> None:
         """Choose the scale of models by their first values; those that leave [0, 1] on their first day start anew."""
         young, called = own["extremes"]["days"].max(axis=(1, 2)) == 0, scale.chosen(values, batch)
-        in_time = np.where(called == LOGIT, own["habits"]["count"] < FIRST, young)
+        in_time = np.where((values < 0) | (values > 1), young, own["habits"]["count"] < FIRST)
         if (moved := in_time & (called > own["scale"])).any():
             anew = own[moved]
             for name in ("habits", "extremes", "hours", "sums", "over", "looked", "known"):

@@ -66,15 +66,15 @@ def test_a_score_that_is_usually_0_is_not_evaluated_again_while_it_stays_0() -> 
 @pytest.mark.parametrize(
     ("first", "then", "scale"),
     [
-        ([0.4, 0.5], 0.3, LOGIT),
         ([0.6, 0.7], 1.0, LOGIT),
-        ([0.0, 1.0], 0.0, 0),
-        ([0.0, 1.0], 0.6, LOGIT),
-        ([0.1, 0.4], 0.3, 0),
-        ([0.1] * 20, 0.6, 0),
-        ([0.6, 0.5], 1.2, UNCHANGED),
-        ([0.6, 0.5], -0.2, UNCHANGED),
-        ([2.0, 0.5], 0.6, UNCHANGED),
+        ([1.0, 1.0], 0.7, LOGIT),
+        ([1.0, 1.0], 1.0, 0),
+        ([0.6, 0.7], 0.4, UNCHANGED),
+        ([0.4, 0.6], 0.7, UNCHANGED),
+        ([0.0, 1.0], 0.7, UNCHANGED),
+        ([0.6] * 30, 0.4, LOGIT),
+        ([0.6] * 30, 1.2, UNCHANGED),
+        ([0.6] * 30, -0.2, UNCHANGED),
     ],
 )
 def test_the_scale_of_a_custom_signal_is_chosen_by_its_first_values(
@@ -106,10 +106,10 @@ def test_latencies_and_error_rates_have_scales_of_their_own(event: EventKind) ->
 
 def test_a_signal_that_leaves_the_range_on_its_first_day_starts_anew() -> None:
     """After the first day, its scale stays as it is."""
-    values = 0.5 + 0.1 * np.random.default_rng(213).standard_normal(3 * DAY)
+    values = 0.7 + 0.05 * np.random.default_rng(213).standard_normal(3 * DAY)
     story = Story()
     assert [story.see(value=value)[0] for value in values[:144]][-1] == "OK"
-    codes = [story.see(value=5 * value)[0] for value in values[144 : 144 + 109]]
+    codes = [story.see(value=3 * value)[0] for value in values[144 : 144 + 109]]
     assert codes[0] == "WARMING_UP"
     assert codes[-1] == "OK"
     late = Story()
@@ -120,7 +120,7 @@ def test_a_signal_that_leaves_the_range_on_its_first_day_starts_anew() -> None:
 
 
 def test_a_new_version_and_a_new_pipeline_keep_the_scale() -> None:
-    story = Story(models=4)
+    story = Story(EventKind.DRIFT, models=4)
     for row in 1 / (1 + np.exp(-noise(8, 4, 0.0, 214))):
         story.see(value=row)
     assert story.state is not None
@@ -130,7 +130,7 @@ def test_a_new_version_and_a_new_pipeline_keep_the_scale() -> None:
 
 def test_a_bound_that_no_proportion_can_exceed_is_unknown() -> None:
     """The noise of a p-value reaches 0 and 1."""
-    story = Story(models=2)
+    story = Story(EventKind.DRIFT, models=2, side="both")
     values = norm.cdf(noise(4, 2, 0.0, 215))
     values[:, 1] = 0.4 + 0.2 * values[:, 1]  # far from both
     for row in values:

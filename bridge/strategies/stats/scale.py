@@ -23,13 +23,13 @@ def usable(values: Floats, batch: EventBatch) -> NDArray[np.bool_]:
 def chosen(values: Floats, batch: EventBatch) -> NDArray[np.int8]:
     """Return the scale (k,) that each value calls for: LOGIT between 0 and 1, UNCHANGED beyond, 0 for 0 and 1.
 
-    A custom signal below 0.5 may have no bound at 1; it calls for 0, too.
+    A custom signal may have no bound at 1. It calls for LOGIT from 0.5 to 1, and for UNCHANGED below.
     """
     if batch.event in {EventKind.LATENCY, EventKind.INFERENCE_ERROR}:
         return np.zeros(len(values), np.int8)
-    close = (values >= 0.5 if batch.event is EventKind.CUSTOM else values > 0.0) & (values < 1.0)
-    beyond = (values < 0.0) | (values > 1.0)
-    return np.where(close, LOGIT, np.where(beyond, UNCHANGED, 0)).astype(np.int8)
+    lowest = 0.5 if batch.event is EventKind.CUSTOM else 0.0
+    scales = np.where((values < lowest) | (values > 1.0), UNCHANGED, LOGIT)
+    return np.where((values == 0.0) & (lowest == 0.0) | (values == 1.0), 0, scales).astype(np.int8)
 
 
 def forward(values: Floats, batch: EventBatch, logit: NDArray[np.bool_]) -> Floats:

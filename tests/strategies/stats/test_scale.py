@@ -46,10 +46,10 @@ def test_the_scale_of_proportions_is_the_logit_away_from_the_bounds() -> None:
 
 
 def test_values_between_0_and_1_call_for_the_logit() -> None:
-    """A custom signal must be closer to 1."""
+    """A custom signal below 0.5 does not."""
     values = np.array([0.0, 1.0, 0.5, 0.4, -0.1, 1.1])
     assert chosen(values, batch(EventKind.DRIFT)).tolist() == [0, 0, LOGIT, LOGIT, UNCHANGED, UNCHANGED]
-    assert chosen(values, batch(EventKind.CUSTOM)).tolist() == [0, 0, LOGIT, 0, UNCHANGED, UNCHANGED]
+    assert chosen(values, batch(EventKind.CUSTOM)).tolist() == [UNCHANGED, 0, LOGIT, UNCHANGED, UNCHANGED, UNCHANGED]
     assert chosen(values, batch(EventKind.LATENCY)).tolist() == [0] * 6
 
 
