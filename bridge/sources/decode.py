@@ -187,10 +187,14 @@ def _in_pieces(body: bytes, before: LabelSets | None) -> Samples | None:
         if total.elements > MOST_SERIES:
             refuse_many(body)
         begin = end + 1
+    if len(body) - begin >= LARGE:  # no border was found
+        refuse_many(body)
     rest = _decoded(_fast, body[:start] + body[begin:])
     if rest is None or rest.status != "success" or rest.data.result_type != "vector":
         return None
     values.append(_add(total, rest.data.result, before))
+    if total.elements > MOST_SERIES:
+        refuse_many(body)
     total.values, total.notes, total.partial = np.concatenate(values), _notes(rest), _partial(rest)
     if (
         before is not None

@@ -93,3 +93,19 @@ def test_pieces_with_too_many_series_are_refused(monkeypatch: pytest.MonkeyPatch
     assert in_pieces(monkeypatch, few).elements == 3
     with pytest.raises(SourceError, match="about 5 series, more than 3"):
         in_pieces(monkeypatch, many)
+
+
+def test_one_series_too_many_in_the_last_piece_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "MOST_SERIES", 3)
+    with pytest.raises(SourceError, match="about 4 series, more than 3"):
+        in_pieces(monkeypatch, body([{"metric": {}, "value": [1, "2"]}] * 4))
+
+
+def test_too_many_series_that_cannot_be_cut_are_refused_before_they_are_decoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Elements of a server that writes the value first have no border."""
+    monkeypatch.setattr(decode, "MOST_SERIES", 3)
+    monkeypatch.setattr(decode, "_decoded", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(SourceError, match="about 4 series, more than 3"):
+        in_pieces(monkeypatch, body([{"value": [1, "2"], "metric": {}}] * 4))
