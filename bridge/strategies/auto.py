@@ -280,15 +280,19 @@ class AutoStrategy(RetrainStrategy):
 
     @staticmethod
     def _choose_scale(values: Floats, batch: EventBatch, own: StateColumn) -> None:
-        """Choose the scale of models by their first values; those that leave [0, 1] on their first day start anew."""
+        """Choose the scale of models by their first values; proportions that leave [0, 1] on day one start anew.
+
+        Values of 0 and 1 leave the scale open; if it stays as it is, what was learnt from them is kept.
+        """
         young, called = own["extremes"]["days"].max(axis=(1, 2)) == 0, scale.chosen(values, batch)
         in_time = np.where((values < 0) | (values > 1), young, own["habits"]["count"] < FIRST)
-        if (moved := in_time & (called > own["scale"])).any():
-            anew = own[moved]
+        moved = in_time & (called > own["scale"])
+        if (other := moved & ((own["scale"] == LOGIT) | (called == LOGIT))).any():
+            anew = own[other]
             for name in ("habits", "extremes", "hours", "sums", "over", "looked", "known"):
                 anew[name] = np.zeros((), anew[name].dtype)
-            anew["scale"] = called[moved]
-            own[moved] = anew
+            own[other] = anew
+        own["scale"] = np.where(moved, called, own["scale"])
 
     @staticmethod
     def _mask(scores: Floats, jumped: Bools, moved: Bools, days: NDArray[np.uint16]) -> None:

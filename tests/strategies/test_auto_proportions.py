@@ -119,6 +119,16 @@ def test_a_signal_that_leaves_the_range_on_its_first_day_starts_anew() -> None:
     assert late.state["scale"].tolist() == [LOGIT]
 
 
+@pytest.mark.parametrize("bound", [0.0, 1.0])
+def test_a_distance_that_leaves_its_first_value_on_its_first_day_is_found(bound: float) -> None:
+    """Values of 0 and 1 show no scale, so nothing starts anew when a later one shows that there is none."""
+    story = Story(EventKind.DRIFT)
+    assert [story.see(value=bound)[0] for _ in range(144)][-1] == "OK"
+    assert story.see(value=3.0) == ["BREACHED"]
+    assert story.state is not None
+    assert story.state["scale"].tolist() == [UNCHANGED]
+
+
 def test_a_new_version_and_a_new_pipeline_keep_the_scale() -> None:
     story = Story(EventKind.DRIFT, models=4)
     for row in 1 / (1 + np.exp(-noise(8, 4, 0.0, 214))):
