@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from time import monotonic
 
 from bridge.authoring.backtest.backtest import Plan
 from bridge.authoring.backtest.results import Results
@@ -15,23 +17,29 @@ from bridge.sources.servers import PrometheusServers
 
 POINTS = 240  # windows of the range in which samples are looked for
 LOOKED_BACK = 366 * DAY  # before now, hour by hour
+LONGEST = 60.0  # seconds, then the search ends: of many series, a server returns few hours at a time
 
 
-def no_data(plan: Plan, source: PrometheusServers, results: Results, now: Timestamp) -> str:
-    """Return that no rule had data, with what to do; "" if a rule had some, failed, or was merely not breached."""
-    tallies = results.rules
+def no_data(
+    plan: Plan, source: PrometheusServers, results: Results, now: Timestamp, clock: Callable[[], float] = monotonic
+) -> str:
+    """Return that no rule had data, with what to do; "" if a rule had some, failed, or was merely not breached.
+
+    clock: seconds, for the time limit only.
+    """
+    tallies, probing = results.rules, _Probing(source, clock)
     if not tallies or any(tally.seen or tally.failed for tally in tallies.values()):
         return ""
     plain = [group.queries[rule.query] for group in plan.groups for rule in group.rules if tallies[rule.name].plain]
     try:
-        if plain and _in_range(source, plain, results):
+        if plain and _in_range(probing, plain, results):
             return ""
     except SourceError:
         return ""
     text = f"no rule has data from {rfc3339(results.since)} to {rfc3339(results.until)}"
     every = [query for group in plan.groups for query in group.queries.values()]
     try:
-        seen = _seen(source, every, [*range((now - LOOKED_BACK) // HOUR * HOUR, now, HOUR), now])
+        seen = probing.seen(every, [*range((now - LOOKED_BACK) // HOUR * HOUR, now, HOUR), now])
     except SourceError:
         return text
     if not seen:
@@ -41,26 +49,33 @@ def no_data(plan: Plan, source: PrometheusServers, results: Results, now: Timest
     return f"{text}. The server has their series {has}: choose --from and --to within that time"
 
 
-def _in_range(source: PrometheusServers, queries: Sequence[SignalQuery], results: Results) -> bool:
+def _in_range(probing: _Probing, queries: Sequence[SignalQuery], results: Results) -> bool:
     """Return whether a series of the queries has a sample in the range. Raises SourceError."""
     step = max(MINUTE, -(-(results.until - results.since) // POINTS // 1000) * 1000)
     instants = [*range(results.since + step, results.until, step), results.until]
-    return bool(_seen(source, queries, instants, f"[{format_duration(step)}]"))
+    return bool(probing.seen(queries, instants, f"[{format_duration(step)}]"))
 
 
-def _seen(
-    source: PrometheusServers, queries: Sequence[SignalQuery], instants: Sequence[Timestamp], window: str = ""
-) -> list[Timestamp]:
-    """Return the instants at which the servers have a series of the queries. Raises SourceError.
+@dataclass(frozen=True, slots=True)
+class _Probing:
+    """Search for series on the servers. clock: seconds."""
 
-    window: range before an instant in which a sample is looked for, such as "[5m]"; "" = Prometheus' own.
-    """
-    return [
-        at
-        for probe in _probes(queries, window)
-        for at, batch in zip(instants, source.history(probe, instants, 0), strict=True)
-        if len(batch)
-    ]
+    source: PrometheusServers
+    clock: Callable[[], float]
+
+    def seen(self, queries: Sequence[SignalQuery], instants: Sequence[Timestamp], window: str = "") -> list[Timestamp]:
+        """Return the instants at which the servers have a series. Raises SourceError, also after LONGEST.
+
+        window: range before an instant in which a sample is looked for, such as "[5m]"; "" = Prometheus' own.
+        """
+        found, ends = [], self.clock() + LONGEST
+        for probe in _probes(queries, window):
+            for at, batch in zip(instants, self.source.history(probe, instants, 0), strict=True):
+                if len(batch):
+                    found.append(at)
+                if self.clock() > ends:
+                    raise SourceError(f"no end after {LONGEST:g} s", reason="timeout", transient=True)
+        return found
 
 
 def _probes(queries: Sequence[SignalQuery], window: str) -> Iterator[SignalQuery]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import pytest
 import responses
 
 from bridge.authoring.backtest.backtest import Backtest, Plan
-from bridge.authoring.backtest.no_data import LOOKED_BACK, no_data
+from bridge.authoring.backtest.no_data import LONGEST, LOOKED_BACK, no_data
 from bridge.domain.model import ModelTable
 from bridge.domain.times import DAY, HOUR, MINUTE, Timestamp
 from bridge.sources.config import PrometheusConfig
@@ -42,15 +43,21 @@ def has(within: Callable[[Timestamp], bool]) -> World:
     return world
 
 
-def said(world: World, *rules: object, now: Timestamp = NOW) -> str:
-    """Return what is said after a backtest from FIRST to LAST."""
+def said(world: World, *rules: object, now: Timestamp = NOW, answers_in: float = 0.0) -> str:
+    """Return what is said after a backtest from FIRST to LAST.
+
+    answers_in: seconds that the server takes for one instant; if it is not 0, it refuses more instants in one answer.
+    """
     made, table = plan(*rules), ModelTable()
+    clock = itertools.count(0.0, answers_in)
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
-        FakePrometheus(world).serve(mocked)
+        server = FakePrometheus(world, most_points=1 if answers_in else 11_000).serve(mocked)
         source = made.source(table)
         results = Backtest(made, source, table, FIRST, LAST).run()
-        text = no_data(made, source, results, now)
+        server.asked.clear()
+        text = no_data(made, source, results, now, clock.__next__)
         source.close()
+    assert not answers_in or len(server.asked) < LONGEST / answers_in + 4
     return text
 
 
@@ -106,6 +113,14 @@ def test_a_failed_query_leaves_it_unknown_whether_there_is_data() -> None:
 
     assert said(broken, PLAIN) == ""
     assert said(broken, SIGNAL).endswith("to 2023-11-15T04:00:00.000Z")
+
+
+@pytest.mark.parametrize("answers_in", [10.0, 100.0])
+def test_a_slow_server_is_not_queried_for_long(answers_in: float) -> None:
+    """A year has thousands of hours; what is unknown then is not claimed."""
+    world = has(lambda at: at >= NOW - 3 * DAY)
+    assert said(world, SIGNAL, answers_in=answers_in).endswith("to 2023-11-15T04:00:00.000Z")
+    assert said(world, PLAIN, answers_in=answers_in) == ""
 
 
 def test_a_backtest_without_rules_lacks_no_data() -> None:
