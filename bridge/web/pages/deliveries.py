@@ -54,8 +54,9 @@ def _discard(site: Site, request: Request, values: Mapping[str, str]) -> Respons
     try:
         found = site.commands.discard(receiver, who(request, values.get("by", "")), values.get("note", ""))
     except StoreError as error:
-        return site.error(503, "Nothing changed", f"Cannot write to the store: {error}")
+        text = f"Cannot write to the store: {error}. What was discarded before stays discarded; repeat it for the rest."
+        return site.error(503, "Store unavailable", text)
     if not found.deliveries:
         text = f"No delivery waits for a destination of {receiver!r} that is not configured."
-        return site.error(409, "Nothing changed", text)
+        return site.error(409, "Nothing to discard", text)
     return RedirectResponse(site.link("/status", result="discard"), 303)

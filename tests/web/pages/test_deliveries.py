@@ -73,12 +73,13 @@ def test_a_receiver_without_such_deliveries_has_no_form(site: Site, receiver: st
     assert "<script>alert" not in page
     late = site.http.post("/deliveries/discard", data={**PRESSED, "receiver": receiver})
     assert late.status_code == 409
-    assert "Nothing changed" in late.text
+    assert "Nothing to discard" in late.text
+    assert "Nothing changed" not in late.text  # a standby may have repeated a call whose answer was lost
     assert site.commands.acts == []
 
 
 def test_a_store_that_fails_is_reported(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before and after the confirmation."""
+    """Before and after the confirmation. Deliveries end in portions, so some may have ended."""
 
     def broken(*_: object) -> None:
         raise StoreError("disk full")
@@ -86,6 +87,8 @@ def test_a_store_that_fails_is_reported(site: Site, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(site.commands, "discard", broken)
     answer = site.http.post("/deliveries/discard", data=PRESSED)
     assert (answer.status_code, "disk full" in answer.text) == (503, True)
+    assert "Nothing changed" not in answer.text
+    assert "repeat it for the rest" in answer.text
     monkeypatch.setattr(site.queries, "queue_depths", broken)
     page = site.http.get(FORM)
     assert (page.status_code, "disk full" in page.text) == (503, True)
