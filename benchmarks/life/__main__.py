@@ -67,7 +67,7 @@ def main() -> None:
         show("final", final)
         equal = Seed(final.number, final.parts, {OURS: final.results[OURS]})
         add_simple(equal, None, pooled(final.results[OURS]).rate)
-        show("final (limits chosen on it)", equal, kinds=False)
+        show("final (limits chosen on it)", equal)
         summary["final"], summary["final_at_equal_rates"] = told(final), told(equal)
         gap = pooled(development.results[OURS]).share - pooled(final.results[OURS]).share
         summary["detected_share_development_less_final"] = round(gap, 4)
@@ -79,14 +79,14 @@ def _size(options: argparse.Namespace) -> tuple[int, int]:
     return options.kinds, options.models
 
 
-def show(title: str, seed: Seed, *, kinds: bool = True) -> None:
-    """Print a line for each kind, and one for each detector."""
+def show(title: str, seed: Seed) -> None:
+    """Print the detectors that were run on each kind, and a line for each detector over all of them."""
     print(f"\n{title} seed {seed.number}")
     others = [name for name in seed.results if not name.startswith("auto")]
-    for at, part in enumerate(seed.parts if kinds else []):
+    for at, part in enumerate(seed.parts):
         kind = part.kind
         print(f"{kind.number:3d} {kind.describe()}")
-        for name in (f"auto {sensitivity}" for sensitivity in SENSITIVITIES):
+        for name in (name for name in seed.results if name.startswith("auto")):
             print(f"      {line(name, seed.results[name][at])}")
         if seed.results[OURS][at].planted:
             better = [name for name in others if seed.results[name][at].share > seed.results[OURS][at].share]
