@@ -285,8 +285,7 @@ class AutoStrategy(RetrainStrategy):
         Values of 0 and 1 leave the scale open; if it stays as it is, what was learnt from them is kept.
         """
         young, called = own["extremes"]["days"].max(axis=(1, 2)) == 0, scale.chosen(values, batch)
-        in_time = np.where((values < 0) | (values > 1), young, own["habits"]["count"] < FIRST)
-        moved = in_time & (called > own["scale"])
+        moved = np.where((values < 0) | (values > 1), young, own["habits"]["count"] < FIRST) & (called > own["scale"])
         if (other := moved & ((own["scale"] == LOGIT) | (called == LOGIT))).any():
             anew = own[other]
             for name in ("habits", "extremes", "hours", "sums", "over", "looked", "known"):

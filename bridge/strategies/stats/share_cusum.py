@@ -146,7 +146,7 @@ class ShareCusum:
         hit: (k,) an alarm begins or continues: the new error rate becomes the usual one.
         """
         young = own["lived"] <= MEMORY  # a first day may be half of a wave, but waves do not double a rate in hours
-        doubtful = odd & (np.where(young, own["sums"][:, 0], found.total) >= limit / 2) & (young | found.known)
+        doubtful = odd & (found.total >= limit / 2) & (young | found.known)
         memory = np.maximum(np.clip(own["lived"] / 4, 3 * HOUR, MEMORY), LEAST_WINDOWS * found.span)
         gain = np.where(doubtful, 0.0, -np.expm1(-found.span / memory))
         learnt = np.where(doubtful, 0.0, 1.0)
