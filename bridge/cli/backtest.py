@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import app, duration, require_writable
-from bridge.cli.output import cells, warn
+from bridge.cli.output import cells, warn, warn_of_query
 
 if TYPE_CHECKING:
     from bridge.authoring.backtest.backtest import Plan
@@ -88,7 +88,7 @@ def backtest(
     labelled = [] if labels is None else scoring.read_labels(labels)
     start, end = instants(since, until, resume)
     table = ModelTable()
-    with closing(plan.source(table)) as source, progress_bar(start, end) as progress:
+    with closing(plan.source(table, warn_of_query)) as source, progress_bar(start, end) as progress:
         plan.require_server(source, end)
         run = Backtest(plan, source, table, start, end, resume, (since, until), charts=html is not None)
         results = run.run(progress)

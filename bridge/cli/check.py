@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from bridge.cli.options import app
-from bridge.cli.output import echo, echo_lines, warn
+from bridge.cli.output import echo, echo_lines, warn, warn_of_silence
 from bridge.cli.usage import Commands
 from bridge.domain.errors import Problem
 
@@ -60,7 +60,7 @@ def _config_problems(file: Path, ask_prometheus: bool, lint: bool) -> list[Probl
 
     if ask_prometheus:
         with suppress(ConfigError):
-            answers = online.ask_prometheus(file, clock.now(), online_lint.doubts if lint else None)
+            answers = online.ask_prometheus(file, clock.now(), online_lint.doubts if lint else None, warn_of_silence)
             return sorted([*check_config(file, lint=lint, parse=False), *answers])
     return check_config(file, lint=lint)
 

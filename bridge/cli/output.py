@@ -12,6 +12,8 @@ from bridge.domain.printable import printable
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from bridge.domain.errors import SourceError
+
 
 def echo(line: object = "", to: TextIO | None = None) -> None:
     """Print one line to standard output, or to `to`."""
@@ -29,6 +31,17 @@ def echo_lines(text: object, to: TextIO | None = None) -> None:
 def warn(line: object) -> None:
     """Print one line to standard error."""
     echo(line, sys.stderr)
+
+
+def warn_of_query(failure: SourceError, follows: str) -> None:
+    """Print a failed query to standard error. follows: what the command does next."""
+    warn(f"query failed, {follows}: {failure}")
+
+
+def warn_of_silence(failure: SourceError, follows: str) -> None:
+    """Print a failed query whose repetition can help; the command itself reports the others."""
+    if failure.transient:
+        warn_of_query(failure, follows)
 
 
 class CommandLog(logging.Handler):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from bridge.cli.options import HttpConfigFile, InspectedUrl, Lookback, ProjectLabel, app
-from bridge.cli.output import echo, echo_lines, log_to_stderr
+from bridge.cli.output import echo, echo_lines, log_to_stderr, warn_of_silence
 from bridge.cli.usage import Commands
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ def source_at(
     if config_file is not None:
         config = load(config_file)
         timeout = config.global_.query_timeout / 1000
-        source = PrometheusSource(config.prometheus, ModelTable(), config.base_dir, timeout=timeout)
+        source = PrometheusSource(
+            config.prometheus, ModelTable(), config.base_dir, timeout=timeout, report=warn_of_silence
+        )
         return source, config.models, config.prometheus.url
     document = Document("--prometheus", {}) if http_config is None else read(http_config)
     named = {"url": url_of_flag("--prometheus", url)}
@@ -90,7 +92,8 @@ def source_at(
     if settings is None:
         raise ConfigError(document.problems)
     base_dir = Path() if http_config is None else http_config.parent
-    return PrometheusSource(settings, ModelTable(), base_dir), ModelLabels(), settings.url
+    source = PrometheusSource(settings, ModelTable(), base_dir, report=warn_of_silence)
+    return source, ModelLabels(), settings.url
 
 
 def _print(suggestion: Suggestion, url: str, output: Path | None, out: TextIO) -> None:

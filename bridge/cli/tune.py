@@ -20,7 +20,7 @@ from bridge.cli.backtest import (
     show_table,
 )
 from bridge.cli.options import HttpConfigFile, app, require_writable
-from bridge.cli.output import warn
+from bridge.cli.output import warn, warn_of_query
 
 if TYPE_CHECKING:
     from bridge.authoring.tune.incidents import Window
@@ -97,7 +97,7 @@ def tune(
     windows = _windows(incidents, annotations, feedback, http_config, rule)
     table = ModelTable()
     trial = plan_of(plan, group, variants)
-    with closing(trial.source(table)) as source, progress_bar(start, end) as progress:
+    with closing(trial.source(table, warn_of_query)) as source, progress_bar(start, end) as progress:
         trial.require_server(source, end)
         outcomes = compare(trial, source, table, variants, windows, (start, end), plan.gates, progress)
     if json_file is not None:

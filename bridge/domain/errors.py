@@ -5,6 +5,7 @@ BridgeError
 │   ├── MissingDataError           the event or batch lacks data that the strategy needs
 │   └── InternalError              the strategy's own code failed
 ├── SourceError               a query failed; `transient`: whether a retry can help
+├── NoAnswerError             a server answers no query, so that a command ends
 ├── StoreError                the store is not usable; no committed data is lost
 │   ├── StoreBusyError             another process holds the lock
 │   ├── StoreCorruptError          the file is not a database of the bridge, or is damaged
@@ -76,6 +77,10 @@ class SourceError(BridgeError):
 
     def __str__(self) -> str:
         return self.fault + (f"; time: {self.when}" if self.when else "")
+
+
+class NoAnswerError(BridgeError):
+    """Server that answers no query, so that a command ends."""
 
 
 class StoreError(BridgeError):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import ssl
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
@@ -144,23 +145,15 @@ def call(
     url: a Secret is never shown in messages. named: its name in messages, by default the URL.
     max_bytes: limit of the body; a longer one is truncated, or with `must_fit` a NetError (too_large).
     """
-    with WATCHDOG.watching(deadline) as watch:
-        adapter.current.watch = watch
-        try:
-            with attempt.exchange(
-                session, method, revealed(url), data, headers or {}, deadline, redirects=allow_redirects
-            ) as response:
-                good = 200 <= response.status < 300
-                wanted = max_bytes if good else min(max_bytes, ERROR_BYTES)
-                body, truncated = attempt.read(response, wanted, must_fit=must_fit and good)
-        except CredentialError as error:
-            raise NetError(str(error), "credential", sent=False) from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise _net_error(error, watch, url, named or url, deadline) from None
-        finally:
-            adapter.current.watch = None
-        if watch.expired:
-            raise NetError(f"no full answer from {named or url} within {deadline:g} s", "timeout")
+    with (
+        limited(url, named or url, deadline),
+        attempt.exchange(
+            session, method, revealed(url), data, headers or {}, deadline, redirects=allow_redirects
+        ) as response,
+    ):
+        good = 200 <= response.status < 300
+        wanted = max_bytes if good else min(max_bytes, ERROR_BYTES)
+        body, truncated = attempt.read(response, wanted, must_fit=must_fit and good)
     if truncated:
         give_back(max_bytes)
     if truncated and must_fit and good:
@@ -168,12 +161,32 @@ def call(
     return Answer(response.status, response.headers, body, truncated)
 
 
+@contextlib.contextmanager
+def limited(url: str, named: str, deadline: float) -> Iterator[None]:
+    """End the exchange in the block within `deadline` seconds. Raises NetError for what fails in it.
+
+    url, named: as of `call`.
+    """
+    with WATCHDOG.watching(deadline) as watch:
+        adapter.current.watch = watch
+        try:
+            yield
+        except CredentialError as error:
+            raise NetError(str(error), "credential", sent=False) from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise _net_error(error, watch, url, named, deadline) from None
+        finally:
+            adapter.current.watch = None
+        if watch.expired:
+            raise NetError(f"no full answer from {named} within {deadline:.3g} s", "timeout")
+
+
 def _net_error(error: Exception, watch: Watch, url: str, named: str, deadline: float) -> NetError:
     if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
         error = error.reason
     sent = watch.expired or not _refused(error)
     if watch.expired or _timed_out(error):
-        return NetError(f"no full answer from {named} within {deadline:g} s", "timeout", sent=sent)
+        return NetError(f"no full answer from {named} within {deadline:.3g} s", "timeout", sent=sent)
     text = hide_url(what_happened(error), url.reveal()) if isinstance(url, Secret) else what_happened(error)
     if isinstance(error, requests.exceptions.SSLError | urllib3.exceptions.SSLError | ssl.SSLError):
         return NetError(f"TLS with {named} failed: {text}", "tls")
@@ -251,6 +264,7 @@ __all__ = [
     "NetError",
     "call",
     "forget_credentials",
+    "limited",
     "mount",
     "open_session",
     "request_token",

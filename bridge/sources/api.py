@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,10 +20,12 @@ from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.times import Timestamp, rfc3339
 from bridge.net.cloud import AzureToken, GoogleToken, MissingExtraError, SigV4Signer, proxies_of
 from bridge.net.credentials import Authorizer
-from bridge.net.session import Answer, NetError, TooLargeError, call, forget_credentials, open_session, what_happened
+from bridge.net.redact import redact_url
+from bridge.net.session import Answer, NetError, TooLargeError, call, forget_credentials, limited, open_session
 from bridge.sources import failures
 from bridge.sources.config import PrometheusConfig
 from bridge.sources.failures import AttemptError
+from bridge.sources.patience import PROBE, Patience, Report
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -35,13 +38,16 @@ class Api:
     """Client of the server at `config.url`: prometheus-api-client's address over our own session.
 
     timeout: seconds for one query with all its retries. pause: sleeps for so many seconds (tests pass their own).
+    report: of a command, notified of failed queries; a server that answers none is then a NoAnswerError.
     """
 
     def __init__(
-        self, config: PrometheusConfig, base_dir: Path, timeout: float, pause: Callable[[float], None] = time.sleep
-    ) -> None:
+        self, config: PrometheusConfig, base_dir: Path, timeout: float,
+        pause: Callable[[float], None] = time.sleep, report: Report | None = None,
+    ) -> None:  # fmt: skip
         self.config = config
         self.timeout = timeout
+        self._patience = None if report is None else Patience(report, redact_url(config.url), timeout, self._probe)
         self._pause = pause
         self.session = _session(config, base_dir)
         ours = self.session.get_adapter(config.url)
@@ -64,11 +70,37 @@ class Api:
         remote = local if last_date is None else last_date[0] + time.monotonic() - last_date[1]
         return int(1000 * max(local, remote))
 
-    def query(self, path: str, params: Mapping[str, str], ends: float, retry_until: float = math.inf) -> bytes:
+    def query(
+        self, path: str, params: Mapping[str, str], ends: float, retry_until: float = math.inf, *,
+        shorter: bool = False,
+    ) -> bytes:  # fmt: skip
         """Return the body of the response. Raises SourceError, by `ends` (monotonic seconds) at the latest.
 
+        For a command, it raises NoAnswerError when the server answers no query, up to the timeout later.
+
         retry_until: monotonic instant by which all attempts after the first end.
+        shorter: True if a query that asks too much is repeated for a shorter time range.
         """
+        with self._reporting(shorter=shorter):
+            return self._query(path, params, ends, retry_until)
+
+    @contextlib.contextmanager
+    def _reporting(self, *, shorter: bool = False) -> Iterator[None]:
+        """Tell a command's patience how the query in the block ends. Raises NoAnswerError."""
+        began = time.monotonic()
+        try:
+            yield
+        except AttemptError as failure:
+            if self._patience is not None:
+                self._patience.failed(failure, began, shorter=shorter and failure.reason in failures.TOO_MUCH)
+            raise
+        if self._patience is not None:
+            self._patience.answered()
+
+    def _probe(self) -> None:
+        self._query("/api/v1/query", {"query": PROBE}, self.deadline(), math.inf)
+
+    def _query(self, path: str, params: Mapping[str, str], ends: float, retry_until: float) -> bytes:
         attempts = 0
         while True:
             attempts += 1
@@ -132,25 +164,29 @@ class Api:
 
     def listing(self, request: Callable[[PrometheusConnect], T]) -> T:
         """Return the result of a call to prometheus-api-client; its failures become SourceError."""
-        try:
-            return self._listing(request)
-        except AttemptError as failure:
-            failure.advice = failures.advice(self.config, failure)
-            raise
+        with self._reporting():
+            try:
+                return self._listing(request)
+            except AttemptError as failure:
+                failure.advice = failures.advice(self.config, failure)
+                raise
 
     def _listing(self, request: Callable[[PrometheusConnect], T]) -> T:
+        try:
+            with limited(self.client.url, self.client.url, self.timeout):
+                return self._listed(request)
+        except NetError as error:
+            raise failures.of_network(str(error), error.reason) from None
+
+    def _listed(self, request: Callable[[PrometheusConnect], T]) -> T:
         try:
             return request(self.client)
         except PrometheusApiClientException as error:
             raise failures.of_client(str(error)) from None
         except TooLargeError:
             raise failures.of_network(self._too_large(), "too_large") from None
-        except requests.Timeout:
-            raise failures.of_network(f"no answer within {self.timeout:g} s", "timeout") from None
         except requests.JSONDecodeError:
             raise failures.not_prometheus("the answer is not JSON") from None
-        except requests.RequestException as error:
-            raise failures.of_network(f"{self.client.url}: {what_happened(error)}", "network") from None
         except (KeyError, TypeError):
             raise failures.not_prometheus("the answer is JSON, but not from Prometheus' API") from None
 

@@ -57,6 +57,7 @@ NETWORK = {
     "too_large": ("limit", False, ONCE),
     "credential": ("unauthorized", False, ONCE),
 }
+TOO_MUCH = frozenset({"limit", "execution", "timeout"})  # reasons of failures that a shorter time range may avoid
 # Texts by which a server says that a query exceeds one of its limits: it fails again, unless its range is shorter.
 _LIMITS = re.compile(
     r"err-mimir-max-[a-z-]+|err-mimir-query-blocked|exceeded (?:series|samples|chunks|bytes) limit|"

@@ -13,7 +13,7 @@ from bridge.domain.rule import SignalQuery
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports.history import HistoryChunk, SingleSlotChunk
 from bridge.sources.chunk import FetchedChunk, Shared, prefetch
-from bridge.sources.failures import AttemptError
+from bridge.sources.failures import TOO_MUCH, AttemptError
 from bridge.sources.limits import Limit, limit_of, weakest
 from bridge.sources.matrix import Grid
 from bridge.sources.pointwise import depends_on_range
@@ -23,7 +23,6 @@ MOST_POINTS = 11_000  # per range query; Prometheus refuses more
 FIRST_POINTS = 5  # of the first chunk, while the number of series is unknown
 _GROWTH = 8
 _CUT = 4
-_TOO_MUCH = {"limit", "execution", "timeout"}  # failures that a shorter chunk may avoid
 
 
 def runs(slots: Sequence[Timestamp]) -> Iterator[Sequence[Timestamp]]:
@@ -106,7 +105,7 @@ def _fetched_run(
         try:
             columns = _query(reader, query, grid)
         except AttemptError as error:
-            if error.reason not in _TOO_MUCH or grid.count == 1:
+            if error.reason not in TOO_MUCH or grid.count == 1:
                 raise
             size = most = max(1, grid.count // _CUT)  # and never longer again: a failed query costs the server most
             continue

@@ -20,6 +20,7 @@ from bridge.sources import history
 from bridge.sources.api import Api, names
 from bridge.sources.config import PrometheusConfig
 from bridge.sources.failures import not_prometheus
+from bridge.sources.patience import Report
 from bridge.sources.reading import Reader
 
 FUTURE: Duration = MINUTE  # tolerated clock skew
@@ -32,11 +33,15 @@ class PrometheusSource:
     """Implementation of ports.MetricSource. Thread-safe.
 
     table: the model table shared by all evaluations. base_dir: folder that `*_file` settings are relative to.
-    timeout: seconds for one signal with all its columns and retries. Raises ConfigError when a TLS file cannot be used.
+    timeout: seconds for one signal with all its columns and retries. report: as of Api.
+    Raises ConfigError when a TLS file cannot be used.
     """
 
-    def __init__(self, config: PrometheusConfig, table: ModelTable, base_dir: Path, *, timeout: float = 30.0) -> None:
-        self._api = Api(config, base_dir, timeout)
+    def __init__(
+        self, config: PrometheusConfig, table: ModelTable, base_dir: Path, *, timeout: float = 30.0,
+        report: Report | None = None,
+    ) -> None:  # fmt: skip
+        self._api = Api(config, base_dir, timeout, report=report)
         self._reader = Reader(self._api, table)
         self._most_samples = config.max_samples
 

@@ -110,7 +110,7 @@ class Reader:
         params = self._params(
             query.exprs[name], start=seconds(grid.start), end=seconds(grid.end), step=seconds(grid.step)
         )
-        body = [self.api.query("/api/v1/query_range", params, ends)]
+        body = [self.api.query("/api/v1/query_range", params, ends, shorter=grid.count > 1)]
         samples = _decoded(body, lambda text: matrix.matrix(text, grid, natives=name in HISTOGRAMS))
         return GridColumn(name, samples, self._arrange(query, name, samples.metrics, f"{query.name}/{name} over time"))
 

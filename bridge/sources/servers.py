@@ -14,24 +14,26 @@ from bridge.domain.times import Duration, Timestamp
 from bridge.ports import Sample
 from bridge.ports.history import HistoryChunk
 from bridge.sources.config import PrometheusConfig
+from bridge.sources.patience import Report
 from bridge.sources.prometheus import PrometheusSource
 
 
 class PrometheusServers:
     """Implementation of ports.MetricSource: passes each query to the server that it names. Thread-safe.
 
-    servers: configuration by name. table, base_dir, timeout: as of PrometheusSource.
+    servers: configuration by name. table, base_dir, timeout, report: as of PrometheusSource.
     Raises ConfigError, which names the server.
     """
 
     def __init__(
-        self, servers: Mapping[str, PrometheusConfig], table: ModelTable, base_dir: Path, *, timeout: float = 30.0
-    ) -> None:
+        self, servers: Mapping[str, PrometheusConfig], table: ModelTable, base_dir: Path, *, timeout: float = 30.0,
+        report: Report | None = None,
+    ) -> None:  # fmt: skip
         self._sources: dict[str, PrometheusSource] = {}
         with ExitStack() as opened:
             for name, config in servers.items():
                 try:
-                    source = PrometheusSource(config, table, base_dir, timeout=timeout)
+                    source = PrometheusSource(config, table, base_dir, timeout=timeout, report=report)
                 except ConfigError as error:
                     raise error.below(DEFAULT_SERVER, section_of(name)) from None
                 self._sources[name] = opened.enter_context(closing(source))

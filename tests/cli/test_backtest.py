@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 import responses
 from typer.testing import CliRunner, Result
 
 from bridge.cli.commands import app
-from bridge.domain.errors import SourceError
+from bridge.domain.errors import NoAnswerError, SourceError
+from bridge.sources.patience import SHORTER
 from tests.support.fake_prometheus import FakePrometheus, Labels, model
 
 FIRST = 1_700_000_000 // 3600 * 3600
@@ -79,6 +81,28 @@ def test_a_server_that_cannot_be_reached_ends_it_at_once(command: Callable[..., 
     assert isinstance(result.exception, SourceError)
     assert str(result.exception).startswith("http://127.0.0.1:1")
     assert "; query:" not in str(result.exception)
+
+
+def test_a_server_that_answers_no_more_is_reported_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each failed query with what follows; the command ends when `vector(1)` has no answer either."""
+    (tmp_path / "rules.yml").write_text(RULES.replace("  - {retrain: Higher, expr: drift > 0.8}\n", ""))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bridge.sources.api._PAUSES", (0.0,))
+    answers = iter(["the first probe"])
+
+    def dying(expr: str, at: int) -> list[tuple[Labels, str]]:
+        if at > (FIRST + 1500) * 1000 and not (expr == "vector(1)" and next(answers, "")):
+            raise requests.Timeout
+        return world(expr, at)
+
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
+        FakePrometheus(dying).serve(mocked)
+        result = CliRunner().invoke(app, ["backtest", "--rules", "rules.yml", *SERVER, *SPAN])
+    assert isinstance(result.exception, NoAnswerError)
+    follows = [line.partition(": no full answer from http://prometheus.test/api/v1/query_range within 30 s; query: ")[0]
+               for line in result.stderr.splitlines()]  # fmt: skip
+    assert follows == [f"query failed, {text}" for text in (SHORTER, SHORTER, SHORTER)]
+    assert "drift > 0.6; time: 2023-11-14T22:29:06.000Z to " in result.stderr
 
 
 def test_a_range_without_data_is_reported(command: Callable[..., Result], tmp_path: Path) -> None:

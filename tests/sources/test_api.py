@@ -14,12 +14,13 @@ import pytest
 import requests
 import responses
 
-from bridge.domain.errors import ConfigError, SourceError
+from bridge.domain.errors import ConfigError, NoAnswerError, SourceError
 from bridge.net.http_config import BasicAuth, Secret, TlsConfig
 from bridge.net.session import Answer, call
 from bridge.sources.api import Api, names
 from bridge.sources.config import PrometheusConfig
 from bridge.sources.failures import AttemptError
+from bridge.sources.patience import SHORTER, WITHOUT
 
 URL = "http://prometheus.test:9090"
 QUERY = URL + "/api/v1/query"
@@ -364,6 +365,39 @@ def test_a_listing_fails_as_a_source_error_too(
         names(api.listing(lambda client: client.get_label_names()))
     assert caught.value.reason == reason
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("answer", "reason"), [(drip, "timeout"), (hang, "timeout"), (cut, "network")])
+def test_a_listing_has_a_total_deadline_too(answer: Any, reason: str) -> None:
+    """Bytes that trickle in do not prolong it, and an answer that breaks off is no traceback."""
+    with serving(answer) as url, closing(Api(PrometheusConfig(url=url), Path(), 0.4)) as api:
+        with pytest.raises(AttemptError, match=url) as caught:
+            api.listing(lambda client: client.get_label_names())
+        assert (caught.value.reason, caught.value.transient) == (reason, True)
+
+
+def test_a_command_reports_failed_queries_and_leaves_a_server_that_answers_none(mocked: responses.RequestsMock) -> None:
+    """With what follows; what a shorter time range cannot cure is left out."""
+    reported: list[str] = []
+    mocked.get(f"{URL}/api/v1/labels", status=500)
+    mocked.get(QUERY, status=401)
+    mocked.get(QUERY, body=GOOD)
+    mocked.get(QUERY, body=requests.Timeout("slow"))
+    report = lambda failure, follows: reported.append(f"{follows}: {failure}")  # noqa: E731
+    with closing(Api(PrometheusConfig(url=URL), Path(), 0.2, report=report)) as api:
+        with pytest.raises(SourceError):
+            api.listing(lambda client: client.get_label_names())
+        with pytest.raises(AttemptError):
+            api.query("/api/v1/query", {"query": "y"}, api.deadline(), shorter=True)
+        ask(api)
+        for _ in range(2):
+            with pytest.raises(AttemptError):
+                api.query("/api/v1/query", {"query": "x"}, api.deadline(), shorter=True)
+        with pytest.raises(NoAnswerError, match=r"within 0\.2 s each"):
+            ask(api)
+    assert [text.partition(": ")[0] for text in reported] == [WITHOUT, WITHOUT, SHORTER, SHORTER, WITHOUT]
+    assert reported[2].startswith(f"{SHORTER}: no full answer from {QUERY} within 0.2 s; query: x")
+    assert str(mocked.calls[-1].request.url).endswith("query=vector%281%29")
 
 
 def test_a_failure_has_the_query_and_its_time(api: Api, mocked: responses.RequestsMock) -> None:

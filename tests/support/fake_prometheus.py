@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
@@ -41,7 +42,7 @@ class FakePrometheus:
         params = {name: values[0] for name, values in parse_qs(parts.query).items()}
         self.asked.append((parts.path, params))
         if parts.path == "/api/v1/query":
-            return 200, {}, self._whole("vector", self._vector(params["query"], _ms(params["time"])))
+            return 200, {}, self._whole("vector", self._vector(params["query"], _ms(params.get("time", "now"))))
         start, end, step = (_ms(params[name]) for name in ("start", "end", "step"))
         instants = range(start, end + 1, step)
         if len(instants) > self.most_points:
@@ -65,4 +66,4 @@ class FakePrometheus:
 
 
 def _ms(text: str) -> int:
-    return round(float(text) * 1000)
+    return round(1000 * time.time()) if text == "now" else round(float(text) * 1000)

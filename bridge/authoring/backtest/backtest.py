@@ -20,10 +20,10 @@ from bridge.engine.access import RETIRE_AFTER
 from bridge.engine.replay.replay import NoDestinations, Replay
 from bridge.ports import MetricSource, TickChanges
 from bridge.sources.config import PrometheusConfig, url_of_flag
+from bridge.sources.patience import PROBE, Report
 from bridge.sources.servers import PrometheusServers
 
 PARTS = 50
-PROBE = "vector(1)"
 PATIENCE = 20  # consecutive slots without any answer before the backtest stops
 
 
@@ -57,9 +57,9 @@ class Plan:
         """Return the plan with every group evaluated at `step` instead of its own interval."""
         return replace(self, groups=tuple(replace(group, interval=step) for group in self.groups))
 
-    def source(self, table: ModelTable) -> PrometheusServers:
-        """Return the Prometheus servers to query."""
-        return PrometheusServers(self.servers, table, self.base_dir, timeout=self.timeout)
+    def source(self, table: ModelTable, report: Report | None = None) -> PrometheusServers:
+        """Return the Prometheus servers to query. report: notified of failed queries."""
+        return PrometheusServers(self.servers, table, self.base_dir, timeout=self.timeout, report=report)
 
 
 def of_config(path: Path, url: str = "") -> Plan:

@@ -13,12 +13,13 @@ from bridge.authoring.check.promql_errors import parsed, promql_error
 from bridge.authoring.check.promql_tree import metrics_with_absence
 from bridge.authoring.suggest.selectors import metric_names
 from bridge.config.load import BridgeConfig, Expression, examine
-from bridge.domain.errors import ConfigError, Problem, SourceError
+from bridge.domain.errors import ConfigError, NoAnswerError, Problem, SourceError
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import DEFAULT_SERVER, Group, ModelLabels, Rule, SignalQuery
 from bridge.domain.times import Timestamp
 from bridge.domain.verdict import USE, Cause
 from bridge.engine.evaluation.answers import uses_partial
+from bridge.sources.patience import Report
 from bridge.sources.prometheus import PrometheusSource
 from bridge.sources.servers import PrometheusServers, section_of
 
@@ -27,10 +28,12 @@ def ask_prometheus(
     path: Path,
     now: Timestamp,
     doubts: Callable[[BridgeConfig, PrometheusSource, Timestamp], list[Problem]] | None = None,
+    report: Report | None = None,
 ) -> list[Problem]:
     """Return every problem of a valid configuration with its Prometheus at `now`, in file order. Raises ConfigError.
 
-    Expressions that only the offline parser refuses get a warning. doubts: function that returns warnings.
+    Expressions that only the offline parser refuses get a warning.
+    doubts: function that returns warnings. report: notified of failed queries.
     """
     found = examine(path)
     if found.config is None:
@@ -38,14 +41,15 @@ def ask_prometheus(
     config = found.config
     timeout = config.global_.query_timeout / 1000
     problems: list[Problem] = []
-    with closing(PrometheusServers(config.servers, ModelTable(), config.base_dir, timeout=timeout)) as servers:
+    made = PrometheusServers(config.servers, ModelTable(), config.base_dir, timeout=timeout, report=report)
+    with closing(made) as servers:
         for name in used_servers(config):
             part, source = of_server(config, name), servers.of(name)
             mine = [expression for expression in found.expressions if expression.server == name]
             try:
                 problems += [*_syntax(mine, config, source, now), *_problems(part, source, now)]
                 problems += doubts(part, source, now) if doubts is not None else ()
-            except SourceError as error:
+            except (SourceError, NoAnswerError) as error:
                 problems.append(Problem(str(path), 0, f"{section_of(name)}.url", str(error)))
     return sorted(problems)
 

@@ -17,6 +17,7 @@ from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.rule import Mode, SignalQuery
 from bridge.domain.times import MINUTE, SECOND, Duration, Timestamp
 from bridge.ports import MetricSource
+from bridge.sources.patience import Report
 
 PROBES, ROUNDS = 48, 3  # instants at which the begin of the history is looked for
 MOST_SLOTS = 3000  # of one group; a longer range is evaluated at longer intervals
@@ -87,39 +88,45 @@ class Trial:
 
 def run(
     config: FirstConfig, folder: Path, url: str, since: Timestamp, until: Timestamp, time_limit: float,
-    progress: Callable[[Timestamp], None] = lambda _at: None,
+    progress: Callable[[Timestamp], None] = lambda _at: None, report: Report | None = None,
 ) -> Trial:  # fmt: skip
-    """Backtest a first configuration. Raises ConfigError, SourceError and BacktestError.
+    """Backtest a first configuration. Raises ConfigError, SourceError, NoAnswerError and BacktestError.
 
     folder: where its files have been written.
     url: of the Prometheus, without credentials.
     time_limit: seconds; where they end, the results cover what was reached.
+    report: notified of failed queries.
     """
     plan = _live(of_config(folder / "bridge.yml"))
     interval = max(group.interval for group in plan.groups)
-    asked_since, since = since, _begin(plan, since, until, interval)
+    asked_since, since = since, _begin(plan, since, until, interval, report)
     step = evaluation_step(interval, until - since)
     table = ModelTable()
-    with closing(plan.source(table)) as source:
+    with closing(plan.source(table, report)) as source:
         test = Backtest(plan.at_step(step), source, table, since, until, charts=True)
         deadline = time.monotonic() + time_limit
         results = test.run(progress, lambda: time.monotonic() > deadline)
-    present = 0 if len(table) else _present(plan, until)
+    present = 0 if len(table) else _present(plan, until, report)
     recorder = test.recorder or Recorder(since, until, table, {})
     offset = max(group.offset for group in plan.groups)
     return Trial(url, config, results, recorder, table, step, interval, offset, present, asked_since, until)
 
 
-def _begin(plan: Plan, since: Timestamp, until: Timestamp, interval: Duration) -> Timestamp:
+def _begin(
+    plan: Plan, since: Timestamp, until: Timestamp, interval: Duration, report: Report | None
+) -> Timestamp:  # fmt: skip
     """Return an instant shortly before the first value of any query; `since` if there is none."""
     table = ModelTable()
-    with closing(plan.source(table)) as source:
+    with closing(plan.source(table, report)) as source:
         queries = [query for group in plan.groups for query in group.queries.values()]
 
         def answered(at: Timestamp) -> bool:
             return any(_has_values(source, query, at) for query in queries)
 
-        return first_value(answered, since, until, interval)
+        try:
+            return first_value(answered, since, until, interval)
+        except SourceError:
+            return since
 
 
 def first_value(
@@ -144,16 +151,19 @@ def first_value(
 
 
 def _has_values(source: MetricSource, query: SignalQuery, at: Timestamp) -> bool:
+    """Return whether a query has a value. Raises SourceError if another instant may fail in the same way."""
     try:
         return len(source.instant(query, at, at)) > 0
-    except SourceError:
+    except SourceError as error:
+        if error.transient:
+            raise
         return False  # the backtest will report it
 
 
-def _present(plan: Plan, now: Timestamp) -> int:
+def _present(plan: Plan, now: Timestamp, report: Report | None) -> int:
     """Return the number of models that have a value at `now`."""
     table = ModelTable()
-    with closing(plan.source(table)) as source:
+    with closing(plan.source(table, report)) as source:
         for query in (query for group in plan.groups for query in group.queries.values()):
             try:
                 source.instant(query, now, now)

@@ -8,9 +8,12 @@ import pytest
 
 from bridge.authoring.suggest.first_config import FirstConfig
 from bridge.authoring.suggest.suggest import Suggestion
-from bridge.authoring.trial.trial import PROBES, ROUNDS, Trial, evaluation_step, first_value, waiting
+from bridge.authoring.trial.trial import PROBES, ROUNDS, Trial, _has_values, evaluation_step, first_value, waiting
+from bridge.domain.batch import EventBatch
+from bridge.domain.errors import SourceError
+from bridge.domain.model import ModelTable
 from bridge.domain.times import DAY, HOUR, MINUTE
-from tests.authoring.backtest.test_backtest import FIRST, LAST, run
+from tests.authoring.backtest.test_backtest import FIRST, LAST, PLAN, Wave, run
 
 FILES = {"bridge.yml": "# <b>mine</b>\n", "rules/packs.yml": "groups: []\n"}
 
@@ -56,3 +59,20 @@ def test_without_a_value_the_whole_range_is_tried() -> None:
     """Also in a range that is too short to look into."""
     assert first_value(lambda _: False, FIRST, LAST, MINUTE) == FIRST
     assert first_value(lambda at: at >= FIRST + MINUTE, FIRST, FIRST + 2 * MINUTE, MINUTE) == FIRST
+
+
+@pytest.mark.parametrize("transient", [False, True])
+def test_the_begin_is_not_looked_for_on_a_server_that_fails(transient: bool) -> None:
+    """144 queries could each take their whole timeout; a wrong expression fails everywhere, but only that one."""
+
+    class Failing(Wave):
+        def instant(self, *_: object) -> EventBatch:
+            raise SourceError("no", reason="any", transient=transient)
+
+    source = Failing(ModelTable())
+    query = PLAN.groups[0].queries["drift"]
+    if transient:
+        with pytest.raises(SourceError):
+            _has_values(source, query, FIRST)
+    else:
+        assert not _has_values(source, query, FIRST)
