@@ -48,10 +48,11 @@ def report(
     require_writable({"--html": html})
     since, period = rfc3339(clock.now() - last), format_duration(last)
     names = named(pipelines, project, pipeline, form=PIPELINES)
-    requests = _requests(bridge_url, http_config, {**names, "rule": rule}, since)
+    filters = {**names, "rule": rule}
+    requests = _requests(bridge_url, http_config, filters, since)
     if not requests:
         explain_nothing(bridge_url, http_config, names, rule)
-    held = _held(bridge_url, http_config, {**names, "rule": rule}, since)
+    held = _held(bridge_url, http_config, filters, since)
     found = impact(requests, held)
     if signals:
         found = _with_changes(bridge_url, http_config, found, requests)
@@ -61,6 +62,16 @@ def report(
         echo_lines(json.dumps(found.to_json(), indent=2))
     else:
         _print(found, period)
+    if not requests:
+        warn(_without_requests(bridge_url, http_config, filters, period))
+        raise typer.Exit(1)
+
+
+def _without_requests(url: str, http_config: Path | None, filters: dict[str, str], period: str) -> str:
+    """Return that the period has no requests, and when the latest one was made."""
+    older = get(url, http_config, "requests", {**filters, "limit": 1})["requests"]
+    latest = f"; the latest one is of {older[0]['triggered_at']}: choose a longer --last" if older else ", nor before"
+    return f"no request was made in the last {period}{latest}"
 
 
 def _with_changes(url: str, http_config: Path | None, found: Impact, requests: list[Any]) -> Impact:

@@ -83,6 +83,8 @@ def tune(
     ] = None,
 ) -> None:
     """Compare settings of a rule on historical data: requests a week against detection and delay. Nothing is sent."""
+    from bridge.app import clock
+    from bridge.authoring.backtest.no_data import no_data
     from bridge.authoring.tune import grid as grids
     from bridge.authoring.tune import report
     from bridge.authoring.tune.compare import COLUMNS, compare, plan_of
@@ -99,7 +101,8 @@ def tune(
     trial = plan_of(plan, group, variants)
     with closing(trial.source(table, warn_of_query)) as source, progress_bar(start, end) as progress:
         trial.require_server(source, end)
-        outcomes = compare(trial, source, table, variants, windows, (start, end), plan.gates, progress)
+        outcomes, results = compare(trial, source, table, variants, windows, (start, end), plan.gates, progress)
+        missing = no_data(trial, source, results, clock.now())
     if json_file is not None:
         _write_json(json_file, rule, [outcome.to_json() for outcome in outcomes])
     if html is not None:
@@ -107,6 +110,9 @@ def tune(
     show_table([outcome.row() for outcome in outcomes], COLUMNS)
     if all(outcome.silence for outcome in outcomes):
         warn(f"{rule}: {outcomes[0].silence}")
+    if missing:
+        warn(missing)
+        raise typer.Exit(1)
 
 
 def _params(given: list[str] | None) -> dict[str, str]:

@@ -10,6 +10,7 @@ import pytest
 from msgspec import structs
 
 from bridge.domain.request import RecoveryVerdict
+from bridge.domain.times import rfc3339
 from bridge.ports import DecisionFilter
 from tests.cli.conftest import Command, columns
 from tests.support.web import Site
@@ -46,3 +47,17 @@ def test_only_the_decisions_of_the_project_are_read(command: Command, site: Site
     assert command("report", "shop/ranking", "--no-signals")[0] == 0
     read = [item for item in site.queries.asked if isinstance(item, DecisionFilter)]
     assert [(item.project, item.pipeline) for item in read] == [("shop", ""), ("shop", "ranking")]
+
+
+def test_a_period_without_requests_is_an_error(command: Command, site: Site, tmp_path: Path) -> None:
+    """With what to do; the report is printed and written nevertheless."""
+    page = tmp_path / "report.html"
+    code, out, err = command("report", "--last=7d", f"--html={page}")
+    latest = rfc3339(site.queries.records[0].request.triggered_at)
+    assert (code, err) == (
+        1, f"no request was made in the last 1w; the latest one is of {latest}: choose a longer --last\n",
+    )  # fmt: skip
+    assert out.startswith("In the last 1w: 0 requests")
+    assert page.exists()
+    site.queries.records = []
+    assert command("report", "--last=7d", "-o", "json")[::2] == (1, "no request was made in the last 1w, nor before\n")

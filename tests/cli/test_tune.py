@@ -51,7 +51,23 @@ def test_a_range_without_data_is_reported(tune: Callable[..., Result]) -> None:
     assert {item["per_week"] for item in json.loads(Path("t.json").read_text())["variants"]} == {None}
     rules = Path("rules.yml")
     rules.write_text(rules.read_text().replace("drift > 0.8", "drift > 2"))
-    assert tune("Higher", "--for=5m").stderr == "Higher: its expression returned nothing in this range\n"
+    result = tune("Higher", "--for=5m")
+    assert (result.exit_code, result.stderr) == (0, "Higher: its expression returned nothing in this range\n")
+
+
+def test_a_range_in_which_the_rule_has_no_data_is_an_error(tune: Callable[..., Result]) -> None:
+    """As of a backtest: the range, and what to do; the results are printed and written nevertheless."""
+    rules = Path("rules.yml")
+    rules.write_text(rules.read_text().replace("drift", "shift"))
+    result = tune("Higher", "--for=5m", "--json=t.json")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "Higher: its expression returned nothing in this range",
+        "no rule has data from 2023-11-14T22:00:00.000Z to 2023-11-15T04:00:00.000Z. The server has none of their"
+        " series in the last year: check the expressions and the URL of the server",
+    ]
+    assert "variant=as it is" in result.stdout
+    assert len(json.loads(Path("t.json").read_text())["variants"]) == 2
 
 
 def test_params_have_a_name_and_values() -> None:

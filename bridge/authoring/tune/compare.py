@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bridge.authoring.backtest.backtest import Backtest, Plan
-from bridge.authoring.backtest.results import cell, per_week
+from bridge.authoring.backtest.results import Results, cell, per_week
 from bridge.authoring.tune.grid import Variant
 from bridge.authoring.tune.incidents import Window
 from bridge.domain.model import ModelKey, ModelTable, PipelineKey
@@ -104,8 +104,8 @@ def plan_of(plan: Plan, group: Group, variants: Sequence[Variant]) -> Plan:
 def compare(
     plan: Plan, source: MetricSource, table: ModelTable, variants: Sequence[Variant], windows: Sequence[Window],
     span: tuple[Timestamp, Timestamp], gates: Gates, progress: Callable[[Timestamp], None] = lambda _at: None,
-) -> list[Outcome]:  # fmt: skip
-    """Replay the variants over `span`, and return the outcome of each. Raises BacktestError.
+) -> tuple[list[Outcome], Results]:  # fmt: skip
+    """Replay the variants over `span`, and return the outcome of each, and the results. Raises BacktestError.
 
     plan: of `plan_of`. gates: of the configuration; the in-flight limit counts.
     """
@@ -120,7 +120,7 @@ def compare(
         requests = list(_requests(variant.rule, firings.spans.get(name, {}), until, gates))
         scored = _scored(variant, requests, inside, span, len(results.rules[name].unjudged))
         outcomes.append(replace(scored, silence=silences.get(name, "")))
-    return outcomes
+    return outcomes, results
 
 
 def _requests(

@@ -44,7 +44,7 @@ WINDOWS = [Window(at(3), at(4), "shop", "ranking"), Window(at(9), at(10), "shop"
 def run(variants: list[Variant], windows: list[Window] = WINDOWS, gates: Gates | None = None) -> list[Outcome]:
     plan = plan_of(Plan((GROUP,), {"prometheus": PrometheusConfig(url="http://prometheus.test")}), GROUP, variants)
     table = ModelTable()
-    return compare(plan, Fortnight(table), table, variants, windows, (FIRST, LAST), gates or Gates())
+    return compare(plan, Fortnight(table), table, variants, windows, (FIRST, LAST), gates or Gates())[0]
 
 
 def drifted(**chosen: list[str]) -> list[Variant]:
@@ -81,7 +81,8 @@ def test_a_pipeline_has_one_retraining_at_a_time() -> None:
     variants = drifted(limit=["0.6"], for_=["5m"])
     plan = plan_of(Plan((GROUP,), {"prometheus": PrometheusConfig(url="http://prometheus.test")}), GROUP, variants)
     table = ModelTable()
-    (outcome,) = compare(plan, Two(table), table, variants, [], (FIRST, FIRST + 2 * DAY), Gates())
+    (outcome,), results = compare(plan, Two(table), table, variants, [], (FIRST, FIRST + 2 * DAY), Gates())
+    assert results.slots == 97
     assert [model for model, _ in outcome.requests] == [A, C]
     assert outcome.requests[1][1] == FIRST + 20 * HOUR
     assert (outcome.windows, outcome.row()["detected"], outcome.row()["delay_hours"]) == (0, "-", "-")
