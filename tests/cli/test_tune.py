@@ -63,8 +63,10 @@ def test_a_range_in_which_the_rule_has_no_data_is_an_error(tune: Callable[..., R
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         "Higher: its expression returned nothing in this range",
-        "no rule has data from 2023-11-14T22:00:00.000Z to 2023-11-15T04:00:00.000Z. The server has none of their"
-        " series in the last year: check the expressions and the URL of the server",
+        (
+            "no rule has data from 2023-11-14T22:00:00.000Z to 2023-11-15T04:00:00.000Z. The server has none of their"
+            " series in the last year: check the expressions and the URL of the server"
+        ),
     ]
     assert "variant=as it is" in result.stdout
     assert len(json.loads(Path("t.json").read_text())["variants"]) == 2

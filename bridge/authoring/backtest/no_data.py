@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
 from bridge.authoring.backtest.backtest import Plan
 from bridge.authoring.backtest.results import Results
-from bridge.authoring.suggest.selectors import selectors
+from bridge.authoring.suggest.selectors import range_length, selectors
 from bridge.domain.batch import VALUE, EventKind
 from bridge.domain.errors import SourceError
 from bridge.domain.rule import ModelLabels, SignalQuery
-from bridge.domain.times import DAY, HOUR, MINUTE, Timestamp, format_duration, rfc3339
+from bridge.domain.times import DAY, HOUR, MINUTE, Duration, Timestamp, format_duration, rfc3339
 from bridge.sources.servers import PrometheusServers
 
 POINTS = 240  # windows of the range in which samples are looked for
 LOOKED_BACK = 366 * DAY  # before now, hour by hour
+LOOKBACK = 5 * MINUTE  # Prometheus' --query.lookback-delta
 LONGEST = 60.0  # seconds, then the search ends: of many series, a server returns few hours at a time
+_BACK = re.compile(r"(?:\[|\boffset\b)\s*([0-9][0-9a-z]*)", re.IGNORECASE)
 
 
 def no_data(
@@ -30,9 +33,13 @@ def no_data(
     tallies, probing = results.rules, _Probing(source, clock)
     if not tallies or any(tally.seen or tally.failed for tally in tallies.values()):
         return ""
-    plain = [group.queries[rule.query] for group in plan.groups for rule in group.rules if tallies[rule.name].plain]
+    plain = [(group, rule) for group in plan.groups for rule in group.rules if tallies[rule.name].plain]
+    alike: dict[Duration, list[SignalQuery]] = {}  # by how long before its slots a rule reads samples
+    for group, rule in plain:
+        query = group.queries[rule.query]
+        alike.setdefault(group.offset + max(map(reach, query.exprs.values())), []).append(query)
     try:
-        if plain and _in_range(probing, plain, results):
+        if any(_read(probing, queries, results, before) for before, queries in alike.items()):
             return ""
     except SourceError:
         return ""
@@ -49,11 +56,20 @@ def no_data(
     return f"{text}. The server has their series {has}: choose --from and --to within that time"
 
 
-def _in_range(probing: _Probing, queries: Sequence[SignalQuery], results: Results) -> bool:
-    """Return whether a series of the queries has a sample in the range. Raises SourceError."""
-    step = max(MINUTE, -(-(results.until - results.since) // POINTS // 1000) * 1000)
-    instants = [*range(results.since + step, results.until, step), results.until]
+def _read(probing: _Probing, queries: Sequence[SignalQuery], results: Results, before: Duration) -> bool:
+    """Return whether a series of the queries has a sample in the range, or up to `before` ms earlier.
+
+    Raises SourceError.
+    """
+    begin = results.since - before
+    step = max(MINUTE, -(-(results.until - begin) // POINTS // 1000) * 1000)
+    instants = [*range(begin + step, results.until, step), results.until]
     return bool(probing.seen(queries, instants, f"[{format_duration(step)}]"))
+
+
+def reach(expr: str) -> Duration:
+    """Return how long before its evaluation an expression reads samples: at most the sum of its ranges and offsets."""
+    return LOOKBACK + sum(range_length(text) for text in _BACK.findall(expr))
 
 
 @dataclass(frozen=True, slots=True)

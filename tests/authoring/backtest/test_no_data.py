@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ import responses
 from bridge.authoring.backtest.backtest import Backtest, Plan
 from bridge.authoring.backtest.no_data import LONGEST, LOOKED_BACK, no_data
 from bridge.domain.model import ModelTable
-from bridge.domain.times import DAY, HOUR, MINUTE, Timestamp
+from bridge.domain.times import DAY, HOUR, MINUTE, Timestamp, parse_duration
 from bridge.sources.config import PrometheusConfig
 from tests.support.fake_prometheus import FakePrometheus, Labels, World, model
 from tests.support.world import group, rule
@@ -24,10 +25,10 @@ SIGNAL = rule("Drifted")
 PLAIN = rule("High", query="high", limit=None)
 
 
-def plan(*rules: object) -> Plan:
-    """Return rules of which each queries the series `drift`."""
+def plan(*rules: object, high: str = "drift{job='a'} > 0.6") -> Plan:
+    """Return rules of which each queries the series `drift`. high: expression of PLAIN."""
     made = group(*rules, interval=10 * HOUR)  # type: ignore[arg-type]
-    exprs = {"drift": "max by (project, pipeline, version) (drift)", "high": "drift{job='a'} > 0.6"}
+    exprs = {"drift": "max by (project, pipeline, version) (drift)", "high": high}
     queries = {name: replace(query, exprs={"value": exprs[name]}) for name, query in made.queries.items()}
     return Plan((replace(made, queries=queries),), {"prometheus": PrometheusConfig(url=URL)})
 
@@ -43,12 +44,12 @@ def has(within: Callable[[Timestamp], bool]) -> World:
     return world
 
 
-def said(world: World, *rules: object, now: Timestamp = NOW, answers_in: float = 0.0) -> str:
+def said(world: World, *rules: object, now: Timestamp = NOW, answers_in: float = 0.0, **exprs: str) -> str:
     """Return what is said after a backtest from FIRST to LAST.
 
     answers_in: seconds that the server takes for one instant; if it is not 0, it refuses more instants in one answer.
     """
-    made, table = plan(*rules), ModelTable()
+    made, table = plan(*rules, **exprs), ModelTable()
     clock = itertools.count(0.0, answers_in)
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
         server = FakePrometheus(world, most_points=1 if answers_in else 11_000).serve(mocked)
@@ -94,6 +95,34 @@ def test_an_expression_without_a_breach_is_no_error() -> None:
     """Its series have samples in the range, however few."""
     assert said(has(lambda at: LAST - HOUR < at <= LAST), PLAIN) == ""
     assert said(has(lambda at: FIRST <= at <= LAST), SIGNAL, PLAIN) == ""
+
+
+def sampled(at: Timestamp) -> World:
+    """Return a server whose series have one sample; no rule is breached."""
+
+    def world(expr: str, until: int) -> list[tuple[Labels, str]]:
+        window = re.search(r"\[(\w+)\]", expr)
+        length = 5 * MINUTE if window is None else parse_duration(window[1])
+        return [({}, "1")] if "group(" in expr and until - length < at <= until else []
+
+    return world
+
+
+@pytest.mark.parametrize(
+    ("expr", "before", "read"),
+    [
+        ("drift > 0.6", 4 * MINUTE, True),
+        ("drift > 0.6", 20 * MINUTE, False),
+        ("max_over_time(drift[1h]) > 0.6", HOUR, True),
+        ("max_over_time(drift[1h:5m]) > 0.6", HOUR, True),
+        ("max_over_time(drift[1h]) > 0.6", 2 * HOUR, False),
+        ("drift > 1.5 * drift offset 1w", 7 * DAY, True),
+    ],
+)
+def test_samples_that_an_evaluation_reads_may_be_older_than_the_range(expr: str, before: int, read: bool) -> None:
+    """By the lookback of five minutes, by the range and by the offset of the expression."""
+    text = said(sampled(FIRST - before), PLAIN, high=expr)
+    assert (text == "") == read, text
 
 
 def test_a_signal_without_a_result_is_without_data_whatever_its_series_have() -> None:
