@@ -49,14 +49,29 @@ class Access:
         return Access(url, config, file.parent)
 
 
+class _Object(dict[str, Any]):
+    """JSON object of an answer; a missing key is an ApiError: another server may answer the same path.
+
+    url: of the server.
+    """
+
+    def __init__(self, url: str, pairs: dict[str, Any]) -> None:
+        super().__init__(pairs)
+        self._url = url
+
+    def __missing__(self, key: str) -> Any:
+        """Raise ApiError."""
+        raise ApiError(f"{self._url} is not a retrain-bridge API: its answer has no {key!r}")
+
+
 def call_api(access: Access, path: str, method: str = "GET", body: Any = None) -> Any:
     """Call the API and return the `data` of the answer. Raises ApiError with the bridge's error."""
     url = access.url
     status, text = _call(access, path, method, waits.of_client(method, path), body)
     try:
-        answer = json.loads(text)
+        answer = json.loads(text, object_hook=lambda pairs: _Object(url, pairs))
         data = answer.get("data")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         if text.startswith(NOT_READY):
             raise ApiError(f"{url}: {text.decode(errors='replace').strip()} (HTTP {status}); try again") from None
         raise ApiError(f"{url} is not a retrain-bridge API (HTTP {status})") from None

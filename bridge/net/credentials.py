@@ -66,7 +66,7 @@ def token_of(body: bytes, url: str) -> tuple[str, float]:
     try:
         answer = json.loads(body)
         return str(answer["access_token"]), float(answer.get("expires_in", 3600))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         host = urlsplit(url).netloc.rpartition("@")[2]
         raise CredentialError(f"{host} answered without an access_token") from None
 

@@ -185,7 +185,7 @@ class Api:
             raise failures.of_client(str(error)) from None
         except TooLargeError:
             raise failures.of_network(self._too_large(), "too_large") from None
-        except requests.JSONDecodeError:
+        except (requests.JSONDecodeError, RecursionError):
             raise failures.not_prometheus("the answer is not JSON") from None
         except (KeyError, TypeError):
             raise failures.not_prometheus("the answer is JSON, but not from Prometheus' API") from None

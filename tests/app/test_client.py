@@ -44,12 +44,22 @@ def test_call_api_posts_a_body_as_json() -> None:
         (Reply(503, b"retrain-bridge is not ready: it starts\n"), r"not ready: it starts \(HTTP 503\); try again"),
         (Reply(200, b"<html>"), r"is not a retrain-bridge API \(HTTP 200\)"),
         (Reply(200, b"[1]"), r"is not a retrain-bridge API \(HTTP 200\)"),
+        (Reply(200, b"[" * 100_000), r"is not a retrain-bridge API \(HTTP 200\)"),
         (Raw(b""), "no bridge at http://127.0.0.1"),
     ],
 )
 def test_call_api_raises_api_error(reply: Reply | Raw, message: str) -> None:
     with Receiver(reply) as bridge, pytest.raises(ApiError, match=message):
         call_api(Access(bridge.url), "/api/v1/requests/x")
+
+
+def test_an_answer_of_another_api_is_an_error() -> None:
+    """A Prometheus answers /api/v1/rules, too, with other keys."""
+    with Receiver(answer(200, status="success", data={"groups": [{"name": "g"}]})) as bridge:
+        (group,) = call_api(Access(bridge.url), "/api/v1/rules")["groups"]
+        assert group.get("file") is None
+        with pytest.raises(ApiError, match="is not a retrain-bridge API: its answer has no 'file'"):
+            group["file"]
 
 
 def test_call_api_names_the_address_that_is_not_reached() -> None:

@@ -159,6 +159,11 @@ def test_a_token_that_is_about_to_end_is_not_used(tmp_path: Path) -> None:
         (Reply(200, b"<html>"), "{host} answered without an access_token"),
         (Reply(200, b"{}"), "{host} answered without an access_token"),
         (Reply(200, b"[]"), "{host} answered without an access_token"),
+        (Reply(200, b"[" * 60_000), "{host} answered without an access_token"),
+        (
+            Reply(200, b'{"access_token": "t", "expires_in": 1' + b"0" * 400 + b"}"),
+            "{host} answered without an access_token",
+        ),
     ],
 )
 def test_no_token_fails_the_attempt(tmp_path: Path, reply: Reply, message: str) -> None:

@@ -353,6 +353,7 @@ def test_a_connection_that_breaks_in_the_middle_is_the_network(pauses: list[floa
         ({"body": "{}"}, "not_prometheus"),
         ({"body": "[]"}, "not_prometheus"),
         ({"body": '{"data": 5}'}, "not_prometheus"),
+        ({"body": "[" * 100_000}, "not_prometheus"),
         ({"body": '{"data": [5]}'}, "not_prometheus"),
     ],
 )

@@ -131,7 +131,7 @@ def read_labels(path: Path) -> list[Labels]:
         place = location(first["loc"])
         problem = f"{place or 'it'} {sentence(first, place)}"
         raise LabelsError(f"{path} is not a valid file of --labels: {problem}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LabelsError(f"{path} is not a valid file of --labels: it is not JSON: {error}") from None
     except OSError as error:
         raise LabelsError(f"cannot read the file of --labels: {error}") from None

@@ -50,12 +50,15 @@ class Window:
 def read_csv(path: Path, now: Timestamp) -> list[Window]:
     """Read incidents: a header with `start` and `end`, and as needed project, pipeline, version. Raises TuneError."""
     reader = csv.DictReader(io.StringIO(_text(path)))
-    columns = set(reader.fieldnames or ())
+    try:
+        columns, rows = set(reader.fieldnames or ()), [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise TuneError(f"{path}:{reader.line_num + 1}: {error}") from None
     if not {"start", "end"} <= columns:
         raise TuneError(f"{path}:1: the header needs start and end, and may have {', '.join(_PARTS)}")
     found = []
-    for row in reader:
-        where = f"{path}:{reader.line_num}"
+    for line, row in rows:
+        where = f"{path}:{line}"
         try:
             start, end = (parse_time((row[name] or "").strip(), now) for name in ("start", "end"))
         except ValueError as error:
@@ -76,7 +79,7 @@ def read_annotations(path: Path) -> list[Window]:
             tags = dict(tag.replace(":", "=", 1).split("=", 1) for tag in item.get("tags") or [] if _names_part(tag))
             start = int(item["time"])
             found.append(_window(f"{path}: annotation {number}", start, int(item.get("timeEnd") or start), tags))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
         raise TuneError(f"{path} does not hold annotations of Grafana's API: {error}") from None
     return found
 
@@ -115,6 +118,6 @@ def _window(where: str, start: Timestamp, end: Timestamp, parts: Mapping[str, st
 
 def _text(path: Path) -> str:
     try:
-        return read_text(path, most=_LONGEST)
+        return read_text(path, "utf-8-sig", most=_LONGEST)
     except (OSError, ValueError) as error:
         raise TuneError(f"cannot read {path}: {error}") from None

@@ -87,6 +87,7 @@ def test_the_ways_to_do_without_a_bridge(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("", "it is not JSON: "),
+        ("[" * 100_000, "it is not JSON: "),
         ("[]", "it must be a mapping, not a list"),
         ('{"models": 1}', "models must be a list, not a number"),
         ('{"models": [{"project": "a"}]}', r"models\[0\]\.pipeline is missing"),

@@ -21,7 +21,9 @@ def at(day: int, hour: int = 0) -> Timestamp:
 def test_incidents_are_read_from_csv(tmp_path: Path) -> None:
     """Model columns may be missing or empty: any model then."""
     file = tmp_path / "incidents.csv"
-    file.write_text("project,pipeline,start,end\nshop,ranking,2023-11-14T00:00:00Z,2023-11-15T00:00:00Z\n,,10,20\n")
+    file.write_text(
+        "\ufeffproject,pipeline,start,end\r\nshop,ranking,2023-11-14T00:00:00Z,2023-11-15T00:00:00Z\n,,10,20\n"
+    )
     one, other = read_csv(file, 0)
     assert one.about(A)
     assert not one.about(B)
@@ -36,6 +38,7 @@ def test_incidents_are_read_from_csv(tmp_path: Path) -> None:
         ("start,end\n1,soon\n", ":2: 'soon' is not a time"),
         ("start,end\n1,\n", ":2: '' is not a time"),
         ("start,end\n1,2\n30,20\n", ":3: the end is before the start"),
+        ("start,end,x\n1,2,a\n1,2," + "a" * 200_000, ":3: field larger than field limit"),
     ],
 )
 def test_an_invalid_line_is_reported_with_its_number(tmp_path: Path, text: str, problem: str) -> None:
@@ -58,7 +61,7 @@ def test_annotations_of_grafana_name_the_model_in_tags(tmp_path: Path) -> None:
     one, other = read_annotations(file)
     assert (one.project, one.pipeline, one.start, one.end) == ("shop", "ranking", 10, 20)
     assert (other.about(B), other.start, other.end) == (True, 30, 30)
-    for wrong in ("{}x", "[3]", '{"a": 1}', '[{"tags": []}]'):
+    for wrong in ("{}x", "[" * 100_000, '[{"time": 1e999}]', "[3]", '{"a": 1}', '[{"tags": []}]'):
         file.write_text(wrong)
         with pytest.raises(TuneError, match="does not hold annotations"):
             read_annotations(file)
