@@ -157,7 +157,8 @@ class Bridge:
         try:
             evaluation = self._engine.evaluate(group, clock.now())
         except StoreError as error:
-            log.exception("evaluation was not stored; it will be repeated", extra={"group": group, "error": str(error)})
+            fields = {"group": group, "error": str(error)}
+            log.error("evaluation was not stored; it will be repeated", extra=fields)  # noqa: TRY400 - no traceback
             self.store_watch.failed(error)
             return
         self.store_watch.succeeded()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import app, duration, require_writable
-from bridge.cli.output import cells, warn, warn_of_query
+from bridge.cli.output import cells, warn, warn_of_query, write_file
 
 if TYPE_CHECKING:
     from bridge.authoring.backtest.backtest import Plan
@@ -94,14 +94,14 @@ def backtest(
         results = run.run(progress)
         missing = no_data(plan, source, results, clock.now())
     scores = scoring.scores(labelled, results) if labelled else {}
+    _print(results, scores)
     if decisions is not None:
         _write_lines(decisions, results)
     if json_file is not None:
         _write_json(json_file, results, scores)
     if html is not None and run.recorder is not None:
         drawn, left_out = backtest_report.charts(results, run.recorder, table, labelled)
-        html.write_text(backtest_report.page(results, scores, drawn, left_out), encoding="utf-8")
-    _print(results, scores)
+        write_file(html, backtest_report.page(results, scores, drawn, left_out))
     if missing:
         warn(missing)
         raise typer.Exit(1)
@@ -159,7 +159,7 @@ def progress_bar(start: int, end: int, title: str = "backtest") -> Iterator[Call
 def _write_lines(path: Path, results: Results) -> None:
     import json
 
-    path.write_text("".join(json.dumps(item.line()) + "\n" for item in results.sent()), encoding="utf-8")
+    write_file(path, "".join(json.dumps(item.line()) + "\n" for item in results.sent()))
 
 
 def _write_json(path: Path, results: Results, scores: Mapping[str, Score]) -> None:
@@ -167,7 +167,7 @@ def _write_json(path: Path, results: Results, scores: Mapping[str, Score]) -> No
 
     scored = {name: score.to_json() for name, score in scores.items()}
     text = json.dumps({**results.to_json(), "scores": scored}, indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_file(path, text + "\n")
 
 
 def _print(results: Results, scores: Mapping[str, Score]) -> None:

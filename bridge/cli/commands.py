@@ -42,6 +42,10 @@ def run() -> None:
     except UnicodeEncodeError as error:  # bytes of a word that are not UTF-8 stand for themselves as surrogates
         echo_lines(f"retrain-bridge: {error.object!r} is not UTF-8", sys.stderr)
         sys.exit(2)
-    except (BridgeError, OSError) as error:
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        echo_lines(f"retrain-bridge: {where}{error.strerror or error}", sys.stderr)
+        sys.exit(1)
+    except BridgeError as error:
         echo_lines(f"retrain-bridge: {error}", sys.stderr)
         sys.exit(1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bridge.cli.options import HttpConfigFile, InspectedUrl, Lookback, ProjectLabel, app
-from bridge.cli.output import echo, log_to_stderr, warn
+from bridge.cli.output import echo, log_to_stderr, warn, write_file
 
 if TYPE_CHECKING:
     from bridge.authoring.suggest.first_config import FirstConfig
@@ -52,7 +52,7 @@ def _write(found: FirstConfig, folder: Path) -> None:
     for name, text in found.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_file(path, text)
 
 
 def _report(found: FirstConfig, folder: Path) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, TextIO
 from bridge.domain.printable import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.text import Text
 
     from bridge.domain.errors import SourceError
@@ -42,6 +44,14 @@ def warn_of_silence(failure: SourceError, follows: str) -> None:
     """Print a failed query whose repetition can help; the command itself reports the others."""
     if failure.transient:
         warn_of_query(failure, follows)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file. Raises OSError, which names the file also if the disk is full."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 class CommandLog(logging.Handler):

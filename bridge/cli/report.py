@@ -11,7 +11,7 @@ from bridge.cli.calls import get
 from bridge.cli.listing import print_listing
 from bridge.cli.names import PIPELINES, Pipeline, PipelinesArgument, Project, RuleName, explain_nothing, named
 from bridge.cli.options import BridgeUrl, HttpConfigFile, app, positive_duration, require_writable
-from bridge.cli.output import echo, echo_lines, warn
+from bridge.cli.output import echo, echo_lines, warn, write_file
 from bridge.cli.quick import DEFAULT_URL
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def report(
     if signals:
         found = _with_changes(bridge_url, http_config, found, requests)
     if html is not None:
-        html.write_text(page(found, period), encoding="utf-8")
+        write_file(html, page(found, period))
     if output == "json":
         echo_lines(json.dumps(found.to_json(), indent=2))
     else:

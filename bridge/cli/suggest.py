@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from bridge.cli.options import HttpConfigFile, InspectedUrl, Lookback, ProjectLabel, app
-from bridge.cli.output import echo, echo_lines, log_to_stderr, warn_of_silence
+from bridge.cli.output import echo, echo_lines, log_to_stderr, warn_of_silence, write_file
 from bridge.cli.usage import Commands
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def suggest_command(
     with closing(source):
         suggestion = suggest(source, redact_url(server), clock.now(), models=models, lookback=lookback, project=project)
     if output is not None and suggestion.rules:
-        output.write_text(suggestion.rules, encoding="utf-8")
+        write_file(output, suggestion.rules)
     if as_json:
         echo_lines(json.dumps({"prometheus": redact_url(server), **suggestion.to_json()}, indent=2))
     else:

@@ -10,7 +10,7 @@ import typer
 
 from bridge.cli.backtest import instant_of, progress_bar
 from bridge.cli.options import HttpConfigFile, ProjectLabel, app, positive_duration
-from bridge.cli.output import echo, log_to_stderr, warn, warn_of_silence
+from bridge.cli.output import echo, log_to_stderr, warn, warn_of_silence, write_file
 
 if TYPE_CHECKING:
     from bridge.authoring.suggest.suggest import Suggestion
@@ -74,10 +74,10 @@ def try_command(
         raise typer.Exit(1)
     for name, text in found.files.items():
         (output / name).parent.mkdir(parents=True, exist_ok=True)
-        (output / name).write_text(text, encoding="utf-8")
+        write_file(output / name, text)
     with progress_bar(now - last, now, "try") as progress:
         trial = run(found, output, shown, now - last, now, time_limit / 1000, progress, warn_of_silence)
-    (output / PAGE).write_text(page(trial), encoding="utf-8")
+    write_file(output / PAGE, page(trial))
     _print(trial)
     echo(f"written: {', '.join(str(output / name) for name in (PAGE, *found.files))}")
     echo(f"next: open {output / PAGE}; retrain-bridge run --config.file={output / 'bridge.yml'}")

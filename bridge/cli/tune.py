@@ -20,7 +20,7 @@ from bridge.cli.backtest import (
     show_table,
 )
 from bridge.cli.options import HttpConfigFile, app, require_writable
-from bridge.cli.output import warn, warn_of_query
+from bridge.cli.output import warn, warn_of_query, write_file
 
 if TYPE_CHECKING:
     from bridge.authoring.tune.incidents import Window
@@ -103,11 +103,11 @@ def tune(
         trial.require_server(source, end)
         outcomes, results = compare(trial, source, table, variants, windows, (start, end), plan.gates, progress)
         missing = no_data(trial, source, results, clock.now())
+    show_table([outcome.row() for outcome in outcomes], COLUMNS)
     if json_file is not None:
         _write_json(json_file, rule, [outcome.to_json() for outcome in outcomes])
     if html is not None:
-        html.write_text(report.page(rule, outcomes), encoding="utf-8")
-    show_table([outcome.row() for outcome in outcomes], COLUMNS)
+        write_file(html, report.page(rule, outcomes))
     if all(outcome.silence for outcome in outcomes):
         warn(f"{rule}: {outcomes[0].silence}")
     if missing:
@@ -152,4 +152,4 @@ def _windows(
 def _write_json(path: Path, rule: str, outcomes: list[dict[str, object]]) -> None:
     import json
 
-    path.write_text(json.dumps({"rule": rule, "variants": outcomes}, indent=1) + "\n", encoding="utf-8")
+    write_file(path, json.dumps({"rule": rule, "variants": outcomes}, indent=1) + "\n")

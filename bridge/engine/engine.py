@@ -34,7 +34,6 @@ from bridge.ports import History, MetricSource, Pause, TickChanges, TickStore
 
 log = logging.getLogger(__name__)
 
-_NOT_STORED = "the connection to the store was lost and nothing was stored; try again"
 RESOLVED_FOR: Duration = 15 * MINUTE
 SENT_KEPT: Duration = 31 * DAY  # longest period of a budget
 
@@ -142,7 +141,7 @@ class Engine:
         except StoreUncertainError as error:
             self._resolve(error, change.at)
             if not all(_is_stored(record, history) for record in requests):
-                raise StoreError(_NOT_STORED) from error
+                raise _not_stored(error) from error
         else:
             self.generation += draft.changes_holds()
             draft.apply()
@@ -156,7 +155,7 @@ class Engine:
             self._resolve(error, at)
             stored = pause in self._index.pauses if lasting else not any(map(_in_scope(pause), self._index.pauses))
             if not stored:
-                raise StoreError(_NOT_STORED) from error
+                raise _not_stored(error) from error
         in_scope = _in_scope(pause)
         others = [item for item in self._index.pauses if not in_scope(item)]
         self._index.pauses = [*others, pause] if lasting else others
@@ -387,6 +386,11 @@ def _is_stored(record: RequestRecord, history: History) -> bool:
     """Return True if the store holds the request with every operator action."""
     stored = history.request(record.id)
     return stored is not None and stored.acts == record.acts
+
+
+def _not_stored(error: StoreUncertainError) -> StoreError:
+    """Return the error for an operator whose change was not stored: with why its commit failed."""
+    return StoreError(f"nothing was stored, try again: {error.__cause__ or error}")
 
 
 def _in_scope(pause: Pause) -> Callable[[Pause], bool]:

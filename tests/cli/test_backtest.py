@@ -74,6 +74,15 @@ def test_rules_by_themselves(command: Callable[..., Result], tmp_path: Path) -> 
     assert (tmp_path / "h.html").read_text().startswith("<!doctype html>")
 
 
+def test_a_full_disk_costs_no_results(command: Callable[..., Result], tmp_path: Path) -> None:
+    """They are printed first; the error names the file."""
+    (tmp_path / "full.json").symlink_to("/dev/full")
+    result = command("--rules", "rules.yml", *SERVER, *SPAN, "--json", "full.json")
+    assert "│ High      │ retrain │" in result.output
+    assert isinstance(result.exception, OSError)
+    assert (result.exception.filename, result.exception.strerror) == ("full.json", "No space left on device")
+
+
 def test_a_server_that_cannot_be_reached_ends_it_at_once(command: Callable[..., Result]) -> None:
     """After one query that the server answers without any data, before the rules' own."""
     result = command("--rules", "rules.yml", "--prometheus.url", "http://127.0.0.1:1", *SPAN)
