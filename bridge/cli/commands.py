@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 
 from bridge.cli import (  # noqa: F401 - each module registers its commands, in the order of --help
     backtest,
@@ -34,6 +36,8 @@ __all__ = ["app", "run"]
 
 def run() -> None:
     """Run the command line, and print each expected error as a message instead of a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupted)
     try:
         app(prog_name="retrain-bridge")
     except ConfigError as error:
@@ -49,3 +53,11 @@ def run() -> None:
     except BridgeError as error:
         echo_lines(f"retrain-bridge: {error}", sys.stderr)
         sys.exit(1)
+
+
+def _interrupted(_number: int, _frame: object) -> None:
+    """Raise KeyboardInterrupt, and cut the requests that other threads wait for: the exit would wait for them."""
+    from bridge.net.watchdog import WATCHDOG
+
+    threading.Thread(target=WATCHDOG.interrupt, daemon=True).start()  # it waits for locks that this thread may hold
+    raise KeyboardInterrupt

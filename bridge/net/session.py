@@ -174,10 +174,12 @@ def limited(url: str, named: str, deadline: float) -> Iterator[None]:
         except CredentialError as error:
             raise NetError(str(error), "credential", sent=False) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            WATCHDOG.require_life()
             raise _net_error(error, watch, url, named, deadline) from None
         finally:
             adapter.current.watch = None
         if watch.expired:
+            WATCHDOG.require_life()
             raise NetError(f"no full answer from {named} within {deadline:.3g} s", "timeout")
 
 

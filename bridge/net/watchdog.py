@@ -58,19 +58,36 @@ class Watch:
 
 
 class Watchdog:
-    """Thread that enforces the deadlines of all attempts; started with the first, idle without any."""
+    """Thread that enforces the deadlines of all attempts; started with the first, idle without any.
+
+    interrupted: set once the process ends; attempts then raise KeyboardInterrupt.
+    """
 
     def __init__(self) -> None:
+        self.interrupted = threading.Event()
         self._due: list[tuple[float, int, Watch]] = []
         self._numbers = itertools.count()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
+    def interrupt(self) -> None:
+        """Cut all attempts, and let no other begin. Waits for locks: not for a signal handler itself."""
+        with self._changed:
+            self.interrupted.set()
+            for _, _, watch in self._due:
+                watch.cut()
+
+    def require_life(self) -> None:
+        """Raise KeyboardInterrupt if the process ends."""
+        if self.interrupted.is_set():
+            raise KeyboardInterrupt
+
     @contextlib.contextmanager
     def watching(self, seconds: float) -> Iterator[Watch]:
-        """Watch an attempt that may take `seconds` in total."""
+        """Watch an attempt that may take `seconds` in total. Raises KeyboardInterrupt if the process ends."""
         watch = Watch(time.monotonic() + seconds)
         with self._changed:
+            self.require_life()
             heapq.heappush(self._due, (watch.ends, next(self._numbers), watch))
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="deadline watchdog", daemon=True)

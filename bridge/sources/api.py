@@ -22,6 +22,7 @@ from bridge.net.cloud import AzureToken, GoogleToken, MissingExtraError, SigV4Si
 from bridge.net.credentials import Authorizer
 from bridge.net.redact import redact_url
 from bridge.net.session import Answer, NetError, TooLargeError, call, forget_credentials, limited, open_session
+from bridge.net.watchdog import WATCHDOG
 from bridge.sources import failures
 from bridge.sources.config import PrometheusConfig
 from bridge.sources.failures import AttemptError
@@ -43,7 +44,7 @@ class Api:
 
     def __init__(
         self, config: PrometheusConfig, base_dir: Path, timeout: float,
-        pause: Callable[[float], None] = time.sleep, report: Report | None = None,
+        pause: Callable[[float], object] = WATCHDOG.interrupted.wait, report: Report | None = None,
     ) -> None:  # fmt: skip
         self.config = config
         self.timeout = timeout

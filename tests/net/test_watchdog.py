@@ -88,3 +88,17 @@ def test_one_thread_serves_all_attempts() -> None:
             pass
     started = [thread for thread in threading.enumerate() if thread.ident not in before]
     assert len([thread for thread in started if thread.name == "deadline watchdog"]) == 1
+
+
+def test_a_process_that_ends_waits_for_no_attempt(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Those under way read an end, and no other begins."""
+    watchdog = Watchdog()
+    with watchdog.watching(3600) as watch:
+        watch.use(Connection(pair[0]))
+        watchdog.require_life()
+        watchdog.interrupt()
+        assert pair[0].recv(1) == b""
+        with pytest.raises(KeyboardInterrupt):
+            watchdog.require_life()
+    with pytest.raises(KeyboardInterrupt), watchdog.watching(60):
+        pass
