@@ -88,8 +88,8 @@ def backtest(
     labelled = [] if labels is None else scoring.read_labels(labels)
     start, end = instants(since, until, resume)
     table = ModelTable()
+    plan.require_server(end)
     with closing(plan.source(table, warn_of_query)) as source, progress_bar(start, end) as progress:
-        plan.require_server(source, end)
         run = Backtest(plan, source, table, start, end, resume, (since, until), charts=html is not None)
         results = run.run(progress)
         missing = no_data(plan, source, results, clock.now())
@@ -125,12 +125,15 @@ def instants(since: str, until: str, resume: Path | None = None) -> tuple[int, i
     """Return start and end; those of the run saved in `resume` if it was started with the same arguments."""
     from bridge.app import clock
     from bridge.authoring.backtest import progress as resuming
+    from bridge.domain.times import MINUTE, rfc3339
 
     saved = None if resume is None else resuming.span(resume, (since, until))
     now = clock.now()
     start, end = saved or (instant_of(since, now, "--from"), instant_of(until, now, "--to"))
     if start >= end:
         raise typer.BadParameter("--from must be before --to")
+    if end > now + MINUTE:
+        warn(f"--to is in the future: {rfc3339(end)}; rates per week count the time until then")
     return start, end
 
 

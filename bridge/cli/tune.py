@@ -99,8 +99,8 @@ def tune(
     windows = _windows(incidents, annotations, feedback, http_config, rule)
     table = ModelTable()
     trial = plan_of(plan, group, variants)
+    trial.require_server(end)
     with closing(trial.source(table, warn_of_query)) as source, progress_bar(start, end) as progress:
-        trial.require_server(source, end)
         outcomes, results = compare(trial, source, table, variants, windows, (start, end), plan.gates, progress)
         missing = no_data(trial, source, results, clock.now())
     show_table([outcome.row() for outcome in outcomes], COLUMNS)

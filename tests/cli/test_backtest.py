@@ -86,7 +86,7 @@ def test_a_full_disk_costs_no_results(command: Callable[..., Result], tmp_path: 
 def test_a_server_that_cannot_be_reached_ends_it_at_once(command: Callable[..., Result]) -> None:
     """After one query that the server answers without any data, before the rules' own."""
     result = command("--rules", "rules.yml", "--prometheus.url", "http://127.0.0.1:1", *SPAN)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", "")
     assert isinstance(result.exception, SourceError)
     assert str(result.exception).startswith("http://127.0.0.1:1")
     assert "; query:" not in str(result.exception)
@@ -189,6 +189,14 @@ def test_wrong_words_are_refused(command: Callable[..., Result], words: list[str
     result = command(*words)
     assert result.exit_code == 2
     assert message in " ".join(result.output.replace("│", " ").split())
+
+
+def test_an_end_in_the_future_is_reported(command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server may have such samples, for example of a simulation, but more likely the time is a mistake."""
+    monkeypatch.setattr("bridge.app.clock.now", lambda: (FIRST + 3600) * 1000)
+    result = command("--rules", "rules.yml", *SERVER, *SPAN)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines()[0].startswith("--to is in the future: 2023-11-15T04:00:00.000Z")
 
 
 def test_slots_that_could_not_be_evaluated_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

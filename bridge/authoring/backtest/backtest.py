@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -44,14 +45,15 @@ class Plan:
     base_dir: Path = Path()
     timeout: float = 30.0
 
-    def require_server(self, source: PrometheusServers, at: Timestamp) -> None:
+    def require_server(self, at: Timestamp) -> None:
         """Check that every server that the rules query answers. Raises SourceError."""
-        for name in dict.fromkeys(query.server for group in self.groups for query in group.queries.values()):
-            try:
-                source.evaluate(PROBE, at, name)
-            except SourceError as error:
-                error.query = error.when = ""  # of the user's files none failed
-                raise
+        with closing(self.source(ModelTable())) as source:
+            for name in dict.fromkeys(query.server for group in self.groups for query in group.queries.values()):
+                try:
+                    source.evaluate(PROBE, at, name)
+                except SourceError as error:
+                    error.query = error.when = ""  # of the user's files none failed
+                    raise
 
     def at_step(self, step: Duration) -> Plan:
         """Return the plan with every group evaluated at `step` instead of its own interval."""
