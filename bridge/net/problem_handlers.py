@@ -82,6 +82,8 @@ def _field(error: Mapping[str, Any]) -> str:
 
 def _message(error: Mapping[str, Any]) -> str:
     """Return what is wrong with the field of an error of FastAPI, and what would be right."""
+    if isinstance(error.get("input"), bytes):  # FastAPI decodes no other body
+        return "must be JSON with the header Content-Type: application/json"
     names = [part for part in error["loc"][1:] if isinstance(part, str)]
     return sentence(error, names[-1] if names else str(error["loc"][0]))
 

@@ -100,3 +100,10 @@ def test_a_browser_gets_a_page_where_there_is_one(client: TestClient) -> None:
     """Other clients never do."""
     assert client.get("/other", headers={"Accept": "text/html"}).text == "404 Not Found: /other: Not Found"
     assert client.get("/other").headers["content-type"] == PROBLEM
+
+
+def test_a_body_without_its_content_type_is_explained(client: TestClient) -> None:
+    """As `curl -d` sends it."""
+    answer = client.post("/body", content=b"{}", headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "body: must be JSON with the header Content-Type: application/json"
