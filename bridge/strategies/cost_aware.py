@@ -14,16 +14,19 @@ from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn
 from bridge.strategies.stats.averaged_change_point import CELLS, RateEstimate, rates_before_and_after
 from bridge.strategies.stats.counts import Bools, CountingConfig, Counts, DurationText, counts, take_due
+from bridge.strategies.stats.expected_improvement import expected_improvement
 from bridge.strategies.stats.rate_history import count_recoveries, newest_rise
 
 CHUNK = 2048  # models processed together, so that their histories fit into the CPU cache
-FORGET = 0.8  # factor on the weight of older versions, per version; retrainings in hope are not forgotten
-MEMORY = 0.4  # share of a model's usual lifetime after which its initial error rate no longer predicts the next one's
-SURE = 0.95  # a higher share of fulfilled predictions is not mentioned
+REMEMBERED = 8  # earlier versions whose error rates are known
+FORGET = 0.8  # factor on the weight of older versions, per version
+MEMORY = 0.4  # share of a model's usual lifetime after which another training would see new data
+LASTING = 0.5  # share of its age for which a version is expected to last at least
 PATIENCE = 0.3  # share of the cost of a retraining that it may cost to wait for the end of a change
-LEAST = 0.02  # weight of a training that directly followed another one
-BETTER = 0.25  # share by which a hoped-for training falls below the lowest error rate of a pipeline with one version
-TRUST = np.array([1.0, 0.4])  # share of the expected, and of the hoped-for, improvement, before any was observed
+CHANCE = 0.03  # scale by which error rates of trainings differ by chance, relative to a rate that was reached
+UNKNOWN = 0.6  # the same after the errors have fallen by themselves, when it is unknown what a training can reach
+SURE = 0.9  # probability of a fall that makes the samples before it obsolete
+MENTIONED = 0.95  # a higher share of fulfilled predictions is not mentioned
 
 
 class CostAwareConfig(CountingConfig):
@@ -47,14 +50,12 @@ class Costs(Verdicts):
     reach: expected error rate after a retraining.
     life: expected lifetime of a version, in ms.
     kept: share of the improvement predicted for past retrainings that came true.
-    hoped: the improvement is hoped for, and not expected.
     """
 
     now: Floats
     reach: Floats
     life: Floats
     kept: Floats
-    hoped: Bools
 
 
 class CostAwareStrategy(RetrainStrategy):
@@ -75,10 +76,9 @@ class CostAwareStrategy(RetrainStrategy):
         ("last", np.int64), ("cells", np.int16), ("each", np.int32),
         ("filled", np.int32), ("errors", np.float32, (CELLS,)), ("total", np.float32, (CELLS,)),
         ("saving", np.float64), ("now", np.float32), ("fresh", np.float32), ("reach", np.float32),
-        ("known", np.bool_), ("past", np.float64), ("weight", np.float64), ("own", np.float64), ("lives", np.float64),
-        ("versions", np.float64), ("before", np.float64), ("promised", np.float64), ("kept", np.float64, (2,)),
-        ("promises", np.float64, (2,)), ("best", np.float32), ("share", np.float32), ("hoped", np.bool_),
-        ("tried", np.bool_),
+        ("known", np.bool_), ("falls", np.int32), ("low", np.float32), ("begins", np.bool_), ("mixed", np.bool_),
+        ("levels", np.float32, (REMEMBERED,)), ("versions", np.int64), ("lives", np.float64), ("before", np.float64),
+        ("promised", np.float64), ("kept", np.float64), ("promises", np.float64), ("share", np.float32),
     ])  # fmt: skip
 
     def __init__(self, config: CostAwareConfig) -> None:
@@ -110,34 +110,26 @@ class CostAwareStrategy(RetrainStrategy):
             memory["reach"].astype(np.float64),
             self._life(memory),
             memory["share"].astype(np.float64),
-            memory["hoped"].copy(),
         )
         for doubtful, cause in ((~known, Cause.INSUFFICIENT), (~sample.usable, Cause.NAN)):
             costs.code[doubtful], costs.cause[doubtful] = Code.INCONCLUSIVE, cause
         return costs
 
     def successor(self, former: StateColumn) -> StateColumn:
-        """Return the initial state of the next version: error rates after trainings, and lifetimes of versions."""
+        """Return the initial state of the next version: what trainings reached, and how long versions lasted."""
         state = np.zeros(len(former), self.state_dtype)
         seen = former["known"]
-        own = np.where(former["versions"] > 0, former["own"], 1.0)
-        kept = np.where(seen, FORGET, 1.0)
-        state["past"] = kept * former["past"] + np.where(seen, own * former["fresh"], 0.0)
-        state["weight"] = kept * former["weight"] + np.where(seen, own, 0.0)
-        age = self._age(former)
-        served = 1 - np.exp(-age / self._memory(former))
-        state["own"] = np.maximum(served, LEAST)
-        usual = state["past"] / np.maximum(state["weight"], LEAST)
-        level = usual + served * (former["fresh"] - usual)  # a short life may have been lucky
-        best = np.where(former["versions"] > 0, np.minimum(former["best"], level), former["fresh"])
-        state["best"] = np.where(seen, best, former["best"])
-        state["lives"] = former["lives"] + np.where(seen, age, 0.0)
+        state["levels"] = former["levels"]
+        state["levels"][seen, 1:] = former["levels"][seen, :-1]
+        state["levels"][seen, 0] = former["fresh"][seen]
+        state["lives"] = former["lives"] + np.where(seen, self._age(former), 0.0)
         state["versions"] = former["versions"] + seen
+        state["mixed"] = former["begins"]
         share, predicted = self._fulfilled(former)
-        older = np.stack([kept, np.ones(len(former))], axis=1)
+        older = np.where(seen, FORGET, 1.0)
         state["kept"], state["promises"] = older * (former["kept"] + share), older * (former["promises"] + predicted)
         requested = former["saving"] > self._config.retraining_cost
-        state["before"], state["tried"] = former["now"], former["hoped"]
+        state["before"] = former["now"]
         state["promised"] = np.where(seen & requested, former["now"] - former["reach"], 0.0)
         return state
 
@@ -148,13 +140,10 @@ class CostAwareStrategy(RetrainStrategy):
         saving, cost = float(verdicts.statistic[position]), float(verdicts.threshold[position])
         life = _rounded(float(verdicts.life[position]))
         share = float(verdicts.kept[position])
-        scaled = "" if share > SURE else f" (scaled to the {100 * share:.0f} % of past predictions that came true)"
-        word = "expected"
-        if verdicts.hoped[position]:
-            word, scaled = "perhaps", f" (weighted with {100 * share:.0f} %)"
+        scaled = "" if share > MENTIONED else f" (scaled to the {100 * share:.0f} % of past predictions that came true)"
         now, reach = 100 * verdicts.now[position], 100 * verdicts.reach[position]
         return (
-            f"signal {batch.name!r}: error rate {now:.3g} %, {word} {reach:.3g} % after retraining: over the {life}"
+            f"signal {batch.name!r}: error rate {now:.3g} %, expected {reach:.3g} % after retraining: over the {life}"
             f" that models of this pipeline last, keeping the model is expected to cost {_amount(saving)} more{scaled};"
             f" a retraining costs {_amount(cost)}"
         )
@@ -164,28 +153,25 @@ class CostAwareStrategy(RetrainStrategy):
         return np.asarray((memory["last"] - memory["began"]).astype(np.float64) + self._window * (memory["last"] > 0))
 
     def _life(self, memory: StateColumn) -> Floats:
-        """Return the mean lifetime of versions (k,), in ms; the current version counts as if it ended now."""
-        mean = (memory["lives"] + self._age(memory)) / (memory["versions"] + 1)
-        return np.asarray(np.minimum(mean, self._horizon))
+        """Return the expected lifetime of versions (k,), in ms: their mean, or half the age of the current one.
 
-    def _memory(self, memory: StateColumn) -> Floats:
-        return np.asarray(np.maximum(MEMORY * self._life(memory), self._window))
+        For the mean, the current version counts as if it ended now.
+        """
+        age = self._age(memory)
+        mean = (memory["lives"] + age) / (memory["versions"] + 1)
+        return np.asarray(np.minimum(np.maximum(mean, LASTING * age), self._horizon))
 
     def _fulfilled(self, memory: StateColumn) -> tuple[Floats, Floats]:
-        """Return the achieved share of the predicted improvement, and 1 where one was predicted.
-
-        Both (k, 2): of an expected improvement, and of a hoped-for one.
-        """
+        """Return the achieved share of the predicted improvement, and 1 where one was predicted; both (k,)."""
         promised = memory["known"] & (memory["promised"] > 0)
         gained = memory["before"] - memory["fresh"]
         share = np.clip(gained / np.where(promised, memory["promised"], 1.0), 0.0, 1.0)
-        predicted = np.stack([promised & ~memory["tried"], promised & memory["tried"]], axis=1).astype(np.float64)
-        return share[:, None] * predicted, predicted
+        return np.where(promised, share, 0.0), promised.astype(np.float64)
 
     def _kept(self, memory: StateColumn) -> Floats:
-        """Return weighted means of fulfilled shares (k, 2), including one pseudo-version each that fulfilled TRUST."""
+        """Return the weighted mean of achieved shares (k,), including one imaginary retraining that achieved 1."""
         share, predicted = self._fulfilled(memory)
-        return np.asarray((TRUST + memory["kept"] + share) / (1 + memory["promises"] + predicted))
+        return np.asarray((1 + memory["kept"] + share) / (1 + memory["promises"] + predicted))
 
     def _weigh(self, mine: StateColumn) -> None:
         """Update the expected saving from histories that have new samples."""
@@ -193,38 +179,44 @@ class CostAwareStrategy(RetrainStrategy):
             mine["errors"].astype(np.float64), mine["total"].astype(np.float64), _used(mine)
         )
         mine["now"], mine["known"] = change.now, True
+        single = np.where(mine["filled"] > 0, mine["filled"], mine["each"]) == 1
+        mine["begins"] = (change.newest > 0.5) & single
         mine["fresh"] = np.minimum(change.before, change.now)  # a rate that falls shows what the training learned
-        reach, kept = self._reached(mine), self._kept(mine)
-        gain = (change.now[:, None] - reach) * kept
-        rows, larger = np.arange(len(mine)), gain.argmax(axis=1)
-        mine["hoped"], mine["reach"], mine["share"] = larger == 1, reach[rows, larger], kept[rows, larger]
+        _drop_before_fall(mine, change)
+        improvement, kept = self._improvement(mine), self._kept(mine)
+        mine["reach"], mine["share"] = change.now - improvement, kept
         each_ms = mine["total"].sum(axis=1) * self._config.error_cost / (mine["windows"] * self._window)
-        saved = gain[rows, larger] * each_ms
-        mine["saving"] = np.where(self._settling(change, mine, saved), 0.0, saved * self._life(mine))
+        saved = improvement * kept * each_ms
+        mine["saving"] = np.where(self._settling(mine, saved), 0.0, saved * self._life(mine))
         worth = np.flatnonzero(mine["saving"] > self._config.retraining_cost)  # the rest waits in any case
         if len(worth):
             some, saved = mine[worth], saved[worth]
             mine["saving"][worth] = np.where(self._rising(some, saved), 0.0, saved * self._lasting(some))
 
-    def _reached(self, mine: StateColumn) -> Floats:
-        """Return the error rates (k, 2) after a retraining: the expected one, and the one that can be hoped for.
+    def _improvement(self, mine: StateColumn) -> Floats:
+        """Return by how much (k,) a retraining is expected to improve the error rate, if only improvements are kept.
 
-        Shortly after a training, another one would see the same data. Later it may reach the usual rate of trainings,
-        or, if the last one took place in the middle of a change, the lowest rate: somewhat less than the lowest so far.
+        Another training may reach any of the rates that trainings reached, and differ from it by chance. Shortly after
+        a training, it would see the same data again, unless the last one took place at the very beginning of a change.
         """
-        fresh, first = mine["fresh"].astype(np.float64), mine["versions"] == 0
-        own = np.where(first, 1.0, mine["own"])
-        usual = (mine["past"] + own * fresh) / (mine["weight"] + own)
-        lowest = np.where(first, fresh, np.minimum(mine["best"], fresh)) * (1 - BETTER / (1 + mine["versions"]))
-        near = np.exp(-self._age(mine) / self._memory(mine))
-        return np.stack([near * fresh + (1 - near) * usual, near * mine["now"] + (1 - near) * lowest], axis=1)
+        now, fresh = mine["now"].astype(np.float64), mine["fresh"].astype(np.float64)
+        levels = np.concatenate([fresh[:, None], mine["levels"].astype(np.float64)], axis=1)
+        recent = np.arange(REMEMBERED + 1)
+        weight = np.where(recent <= mine["versions"][:, None], FORGET**recent, 0.0)
+        usual = (weight * expected_improvement(now[:, None], levels, CHANCE)).sum(axis=1) / weight.sum(axis=1)
+        gain = np.where(mine["falls"] > 0, expected_improvement(now, fresh, UNKNOWN), usual)
+        memory = np.maximum(MEMORY * self._life(mine), self._window)
+        near = np.where(mine["mixed"], 0.0, np.exp(-self._age(mine) / memory))
+        return np.asarray(near * np.maximum(now - fresh, 0.0) + (1 - near) * gain)
 
     def _lasting(self, mine: StateColumn) -> Floats:
         """Return for how long (k,) the present error rate is expected to last, in ms: that of a version, or shorter.
 
-        Where the rate came back by itself before, the concept recurs: it lasts as long as the levels of this version.
+        Where the rate fell by itself before, the concept recurs: it lasts as long as the levels of this version did.
         """
-        returned = count_recoveries(mine["errors"].astype(np.float64), mine["total"].astype(np.float64), _used(mine))
+        returned = mine["falls"] + count_recoveries(
+            mine["errors"].astype(np.float64), mine["total"].astype(np.float64), _used(mine)
+        )
         level = self._age(mine) / (2 * returned + 1)
         life = self._life(mine)
         return np.asarray(np.where(returned > 0, np.minimum(life, level), life))
@@ -239,19 +231,34 @@ class CostAwareStrategy(RetrainStrategy):
         waited = rise.cells * mine["each"] * self._window * mine["windows"] / samples
         return np.asarray(rise.rising & (saved * waited < PATIENCE * self._config.retraining_cost))
 
-    def _settling(self, change: RateEstimate, mine: StateColumn, saved: Floats) -> Bools:
+    def _settling(self, mine: StateColumn, saved: Floats) -> Bools:
         """Return where (k,) a change is too recent for a training to learn from it, and waiting costs little."""
-        single = np.where(mine["filled"] > 0, mine["filled"], mine["each"]) == 1
         samples = mine["filled"] + mine["cells"].astype(np.int64) * mine["each"]
         until_next = self._window * mine["windows"] / samples
-        return np.asarray(
-            (change.newest > 0.5) & single & (saved * until_next < PATIENCE * self._config.retraining_cost)
-        )
+        return np.asarray(mine["begins"] & (saved * until_next < PATIENCE * self._config.retraining_cost))
 
 
 def _used(mine: StateColumn) -> NDArray[np.int64]:
     """Return the number of cells in use (k,)."""
     return mine["cells"].astype(np.int64) + (mine["filled"] > 0)
+
+
+def _drop_before_fall(mine: StateColumn, change: RateEstimate) -> None:
+    """Remove the cells before a clear fall of the error rate, as if the version had started with the lower rate."""
+    used = _used(mine)
+    rows = np.flatnonzero((change.fallen > SURE) & (used - change.cells >= 2))
+    if not len(rows):
+        return
+    kept = np.arange(CELLS) + change.cells[rows, None]
+    some = mine[rows]
+    samples = some["filled"] + some["cells"].astype(np.int64) * some["each"]
+    some["windows"] = np.ceil(some["windows"] * (1 - change.cells[rows] * some["each"] / samples))
+    some["cells"] -= change.cells[rows].astype(np.int16)
+    some["falls"] += change.before[rows] + change.now[rows] > 2 * some["low"]  # or else, the last fall continues
+    some["low"] = change.now[rows]
+    for field in ("errors", "total"):
+        some[field] = np.where(kept < CELLS, np.take_along_axis(some[field], kept % CELLS, axis=1), 0.0)
+    mine[rows] = some
 
 
 def _add(mine: StateColumn, sample: Counts, slot: Timestamp) -> None:

@@ -21,11 +21,15 @@ class RateEstimate(NamedTuple):
 
     now, before: expected error rates of the newest and of the oldest cell.
     newest: probability that only the last cell differs.
+    fallen: probability that the rate has fallen.
+    cells: number of cells before the most likely time of a change.
     """
 
     now: Floats
     before: Floats
     newest: Floats
+    fallen: Floats
+    cells: NDArray[np.int64]
 
 
 def rates_before_and_after(errors: Floats, total: Floats, used: NDArray[np.int64]) -> RateEstimate:
@@ -56,8 +60,13 @@ def rates_before_and_after(errors: Floats, total: Floats, used: NDArray[np.int64
     sure = odds.sum(axis=1) + none
     now = none * _rate(mean) + (odds * _rate(first + shrunk)).sum(axis=1)
     before = none * _rate(mean) + (odds * _rate(first)).sum(axis=1)
-    newest = np.take_along_axis(odds, np.maximum(used - 2, 0)[:, None], axis=1)[:, 0] if width > 1 else 0.0 * none
-    return RateEstimate(now / sure, before / sure, np.where(used > 1, newest / sure, 0.0))
+    if width == 1:
+        return RateEstimate(now / sure, before / sure, 0.0 * none, 0.0 * none, np.ones(len(used), np.int64))
+    newest = np.take_along_axis(odds, np.maximum(used - 2, 0)[:, None], axis=1)[:, 0]
+    fallen = (odds * (shrunk < 0)).sum(axis=1) / sure
+    return RateEstimate(
+        now / sure, before / sure, np.where(used > 1, newest / sure, 0.0), fallen, odds.argmax(axis=1) + 1
+    )
 
 
 def _rate(angle: Floats) -> Floats:

@@ -16,6 +16,7 @@ EDGE = 0.1  # quantile of the cells taken as the low and, from above, as the hig
 BAND = 0.25  # share of their distance within which a cell belongs to a level
 CLEAR = 4.0  # standard errors of a cell by which the levels must differ
 RISING = 1.0  # standard errors by which the later half of a change must exceed the earlier one
+LEAST = 3  # cells of a rise: after a sudden change, the first cell is often a mixture, and therefore lower
 
 
 class Rise(NamedTuple):
@@ -56,7 +57,7 @@ def newest_rise(errors: Floats, total: Floats, used: Counts) -> Rise:
     errors, total: (k, n) counts per cell. used: (k,) number of cells in use.
     """
     width = int(used.max(initial=1))
-    if width < 3:
+    if width < LEAST:
         return Rise(used * 0, np.zeros(len(used), np.bool_))
     has = np.arange(width) < used[:, None]
     failed = np.cumsum(np.where(has, errors[:, :width], 0.0), axis=1)
@@ -72,7 +73,7 @@ def newest_rise(errors: Floats, total: Floats, used: Counts) -> Rise:
     rate = np.clip(all_failed / np.maximum(all_seen, 1.0), 1e-3, 1 - 1e-3)
     error = np.sqrt(rate * (1 - rate) * (1 / np.maximum(late[1], 1.0) + 1 / np.maximum(early[1], 1.0)))
     step = late[0] / np.maximum(late[1], 1.0) - early[0] / np.maximum(early[1], 1.0)
-    return Rise(cells, (cells >= 2) & (step > RISING * error))
+    return Rise(cells, (cells >= LEAST) & (step > RISING * error))
 
 
 def _likelihood(failed: Floats, seen: Floats) -> Floats:

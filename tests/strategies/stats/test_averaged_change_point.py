@@ -38,6 +38,20 @@ def test_a_change_in_the_last_cell_alone_is_marked() -> None:
     assert rates(*[0.1] * 17, 0.3, 0.3, 0.3).newest[0] < 0.1
 
 
+def test_a_fall_is_distinguished_from_a_rise() -> None:
+    """With the number of cells before it; a single cell is no fall."""
+    fall, rise, flat, one = (
+        rates(*[0.2] * 12, *[0.1] * 8),
+        rates(*[0.1] * 12, *[0.2] * 8),
+        rates(*[0.1] * 20),
+        rates(0.1),
+    )
+    assert (fall.fallen[0] > 0.99, fall.cells[0]) == (True, 12)
+    assert (rise.fallen[0] < 0.01, rise.cells[0]) == (True, 12)
+    assert flat.fallen[0] < 0.3
+    assert one.fallen[0] == 0
+
+
 def test_few_requests_give_a_small_change() -> None:
     """The same shares with a hundredth of the requests are less far apart."""
     shares = [0.1] * 10 + [0.2] * 10

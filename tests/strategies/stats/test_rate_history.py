@@ -50,6 +50,12 @@ def test_a_gradual_change_rises_and_a_jump_does_not() -> None:
     assert 3 <= rise.cells[0] <= 8
 
 
+def test_the_mixture_at_the_beginning_of_a_jump_is_no_rise() -> None:
+    """Two cells, of which the first one has old and new requests."""
+    rise = newest_rise(*cells([[0.05] * 20 + [0.15, 0.25]]))
+    assert (rise.cells.tolist(), rise.rising.tolist()) == ([2], [False])
+
+
 def test_short_histories_have_no_rise() -> None:
     """Two cells have no halves."""
     rise = newest_rise(*cells([[0.1, 0.3]]))
