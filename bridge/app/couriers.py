@@ -105,7 +105,9 @@ class _Loop:
         """Log an error once until it changes: a full disk fails every step."""
         text = f"{type(error).__name__}: {error}"
         if text != self._error:
-            log.error("delivery failed, will continue", extra={"destination": self._name}, exc_info=error)
+            fields = {"destination": self._name, "error": str(error)}
+            trace = None if isinstance(error, StoreError) else error  # it is expected, and may fail each courier
+            log.error("delivery failed, will continue", extra=fields, exc_info=trace)
         self._error = text
 
     def _wait(self, until: Timestamp | None) -> None:

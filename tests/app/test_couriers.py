@@ -113,6 +113,7 @@ def test_a_store_that_fails_ends_no_thread_and_is_reported_once(
         assert work.wait_for(len(work.instants) + 1)
     assert [record.getMessage() for record in caplog.records] == ["delivery failed, will continue"]
     assert caplog.records[0].__dict__["destination"] == "a"
+    assert (caplog.records[0].__dict__["error"], caplog.records[0].exc_info) == ("no space left", None)
 
 
 def test_one_worker_that_hangs_holds_up_no_other(run: Callable[..., Couriers]) -> None:
