@@ -165,4 +165,26 @@ def test_the_runs_of_a_nightly_job_are_judged_by_many_nights() -> None:
             begins += int((now & ~before).sum())
             before = now
         story.slot += 21 * HOUR
-    assert begins <= 6
+    assert begins <= 12
+
+
+def test_an_error_rate_that_wanders_for_hours_is_no_rise() -> None:
+    """Its odds vary by 30 % over four hours: at most 12 alarms of 10 models in two weeks; a large rise is found."""
+    draw, phi = np.random.default_rng(116), math.exp(-1 / 48)
+    story, begins, before, odds = Story(EventKind.INFERENCE_ERROR, models=10), 0, np.zeros(10, np.bool_), np.zeros(10)
+
+    def breached(factor: float) -> NDArray[np.bool_]:
+        nonlocal odds
+        odds = phi * odds + math.sqrt(1 - phi**2) * 0.3 * draw.standard_normal(10)
+        rate = 1 / (1 + 4 * np.exp(-odds) / factor)
+        return np.asarray(np.array(story.see(errors=draw.binomial(75, rate), total=np.full(10, 75.0))) == "BREACHED")
+
+    for _ in range(14 * 288):
+        now = breached(1.0)
+        begins += int((now & ~before).sum())
+        before = now
+    assert begins <= 12
+    found = np.zeros(10, np.bool_)
+    for _ in range(3 * 12):
+        found |= breached(6.0)
+    assert found.sum() >= 9

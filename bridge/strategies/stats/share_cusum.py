@@ -4,7 +4,9 @@ The CUSUM is Page's, Biometrika 41 (1954). If the mean of exp(evidence) is at mo
 between false alarms is at least exp(limit) windows: Lorden, Annals of Mathematical Statistics 42 (1971). Binomial
 errors satisfy that; others do not. So the weight of the evidence is learnt: the largest exponent for which the mean of
 the likelihood ratio to that power has been at most 1. It is not learnt while a rise is likely, so that the rise does
-not devalue itself. The evidence of one window is bounded, so that a burst is no lasting rise: Huber, Annals of
+not devalue itself. Windows whose errors are binomial around a rate that wanders for hours meet that condition, but
+their sums do not; so the weight is at most the reciprocal of the variance of such sums, in units of that of binomial
+errors. The evidence of one window is bounded, so that a burst is no lasting rise: Huber, Annals of
 Mathematical Statistics 36 (1965). A rate that has fallen becomes the usual one silently.
 """
 
@@ -32,6 +34,7 @@ LEAST, MOST = 1e-4, 1 - 1e-4  # bounds of the usual error rate
 EXPONENTS = np.exp2(-np.arange(8, dtype=np.float32))  # candidates for the weight of evidence
 CALIBRATION = 14 * DAY  # time constant of the means of likelihood ratios
 LESSON = 0.25  # greatest increase of such a mean by one window
+WANDER, HUBER = 6 * HOUR, 9.0  # time constant of the sums that show a wandering error rate; limit of their squares
 LARGEST, SLOW = 1 / 3, 1 / 2  # greatest evidence of a window, as a share of the limit: up to 20 minutes, from 30 on
 WHOLE = 2 * HOUR  # windows longer than this do not belong to one hour of the day
 TINY = 1e-12
@@ -68,8 +71,9 @@ class ShareCusum:
     fields: tuple[Any, ...] = (
         ("errors", np.float64), ("requests", np.float64), ("sums", np.float64, (3,)),
         ("moments", np.float32, (3, EXPONENTS.size)),
-        ("new_errors", np.float64, (3,)), ("new_requests", np.float64, (3,)), ("near_errors", np.float64),
-        ("near_requests", np.float64), ("lived", np.float64),
+        ("new_errors", np.float32, (3,)), ("new_requests", np.float64, (3,)), ("near_errors", np.float32),
+        ("near_requests", np.float32), ("lived", np.float64),
+        ("beyond", np.float32), ("noise", np.float32), ("wander", np.float32),
         ("hour_errors", np.float32, (24,)), ("hour_expected", np.float32, (24,)),
     )  # fmt: skip
 
@@ -91,6 +95,8 @@ class ShareCusum:
         ratios, most = log_ratios(errors, requests, usual), limit * np.clip(span / HOUR, LARGEST, SLOW)
         weight = 1 / (1 / weights(own["moments"]) + UNKNOWN * np.exp(-own["lived"] / UNTIL)[:, None])
         self._calibrate(ratios, most, span, calm & (own["sums"][:, :FALL].max(axis=1) <= limit / 2), own)
+        even = np.clip(factor * few / (own["requests"] + 1.0), LEAST, MOST)
+        weight = np.minimum(weight, self._steadiness(errors, requests, even, span, calm, own)[:, None])
         sums = np.maximum(own["sums"] + np.minimum(weight * ratios, most[:, None]), 0.0)
         sums[own["lived"] < SETTLED, 1] = 0.0
         moving = sums > 0
@@ -105,6 +111,24 @@ class ShareCusum:
         excess = 2 * (np.sqrt(errors + 0.375) - np.sqrt(requests * usual + 0.375))
         known = (own["lived"] >= WARM_UP) & (own["requests"] > 0)
         return ShareChange(span, usual, factor, sums[:, :FALL].max(axis=1), excess, near, error, known)
+
+    @staticmethod
+    def _steadiness(
+        errors: Floats, requests: Floats, usual: Floats, span: NDArray[np.int64], calm: Bools, own: StateColumn
+    ) -> Floats:
+        """Return the greatest weight (k,) of evidence about an error rate that wanders, and learn how far it does.
+
+        That is the reciprocal of the variance of the errors beyond the usual ones in about WANDER; 1 if it is binomial.
+        usual: (k,), without a margin. calm: (k,), no alarm is on; otherwise the change would devalue the next one.
+        """
+        known, kept = own["requests"] > 0, np.exp(-span / WANDER)
+        own["beyond"] = np.where(known, kept * own["beyond"] + errors - requests * usual, 0.0)
+        own["noise"] = np.where(known, kept**2 * own["noise"] + requests * usual * (1 - usual), 0.0)
+        variance = 1.0 + own["wander"].astype(np.float64)
+        squared = own["beyond"].astype(np.float64) ** 2 / np.maximum(own["noise"], TINY)
+        gain = np.where(known & calm, -np.expm1(-span / np.clip(own["lived"], DAY, CALIBRATION)), 0.0)
+        own["wander"] += gain * (np.minimum(squared, HUBER * variance) - variance)
+        return np.asarray(1 / np.maximum(variance, 1.0))
 
     @staticmethod
     def _calibrate(ratios: Floats, most: Floats, span: NDArray[np.int64], calm: Bools, own: StateColumn) -> None:
@@ -132,7 +156,7 @@ class ShareCusum:
     @staticmethod
     def restart(own: StateColumn) -> None:
         """Clear the sums and keep the usual error rate; own (k,) is changed in place."""
-        for name in ("sums", "new_errors", "new_requests", "near_errors", "near_requests"):
+        for name in ("sums", "new_errors", "new_requests", "near_errors", "near_requests", "beyond", "noise"):
             own[name] = 0.0
 
     @staticmethod
@@ -162,6 +186,8 @@ class ShareCusum:
         for name, numbers in (("errors", errors), ("requests", requests * found.factor)):
             fresh = own[f"new_{name}"][rows, which]
             own[name] = np.where(hit | fallen, fresh, (1 - gain) * own[name] + learnt * numbers)
+        for name in ("beyond", "noise"):
+            own[name] = np.where(hit | fallen, 0.0, own[name])
         over = (hit | fallen | ~found.known)[:, None]
         sums = np.where(over, 0.0, own["sums"])
         sums[:, :FALL] = np.minimum(sums[:, :FALL], 3 * limit)

@@ -183,3 +183,42 @@ def test_a_rise_on_the_first_day_is_not_learnt_as_usual() -> None:
     found = ShareCusum().step(counts, requests, START, np.full(1, STEP), np.full(1, STEP), 10.0, CALM, own)
     ShareCusum.learn(counts, requests, START, found, 10.0, odd, ~odd, own)
     assert own["errors"].tolist() == [500.0]
+
+
+def wandering(spread: float, tested: int) -> float:
+    """Return the variance learnt in `tested` days of 1000 requests with an error rate that wanders over four hours.
+
+    spread: standard deviation of the logarithm of the odds.
+    """
+    draw, own, phi = np.random.default_rng(35), grown(), float(np.exp(-1 / 48))
+    own["wander"], odds = 0.0, 0.0
+    for _ in range(tested * 288):
+        odds = phi * odds + np.sqrt(1 - phi**2) * spread * draw.standard_normal()
+        step(own, float(draw.binomial(1000, 1 / (1 + 19 * np.exp(-odds)))), STEP, STEP)
+    return 1 + float(own["wander"][0])
+
+
+def test_the_variance_of_hours_shows_a_rate_that_wanders() -> None:
+    """About 1 for binomial errors; with a spread of 0.3, 24,000 requests in six hours have about 50 times as much."""
+    assert 0.5 < wandering(0.0, 14) < 1.5
+    assert 15 < wandering(0.3, 14) < 150
+
+
+def test_evidence_about_a_wandering_rate_weighs_less() -> None:
+    steady, wandering = grown(), grown()
+    wandering["wander"] = 9.0
+    for own in (steady, wandering):
+        step(own, 65.0, STEP, STEP)
+    assert float(wandering["sums"][0, 0]) == pytest.approx(float(steady["sums"][0, 0]) / 10, rel=0.01)
+
+
+def test_an_alarm_teaches_no_wandering_and_its_change_is_forgotten_when_it_begins() -> None:
+    """Otherwise a change would devalue the next one."""
+    own = grown()
+    step(own, 150.0, STEP, STEP, ~CALM)
+    assert own["wander"][0] == 0.0
+    assert own["beyond"][0] > 50
+    counts, requests, hit = np.array([150.0]), np.array([1000.0]), np.ones(1, np.bool_)
+    found = ShareCusum().step(counts, requests, START, np.full(1, STEP), np.full(1, STEP), 10.0, ~CALM, own)
+    ShareCusum.learn(counts, requests, START, found, 10.0, hit, hit, own)
+    assert (own["beyond"][0], own["noise"][0]) == (0.0, 0.0)
