@@ -40,10 +40,10 @@ def warn_of_query(failure: SourceError, follows: str) -> None:
     warn(f"query failed, {follows}: {failure}")
 
 
-def warn_of_silence(failure: SourceError, follows: str) -> None:
-    """Print a failed query whose repetition can help; the command itself reports the others."""
-    if failure.transient:
-        warn_of_query(failure, follows)
+def warn_of_silence(failure: SourceError, _follows: str) -> None:
+    """Print a query without an answer in time; the command itself reports what fails at once."""
+    if failure.reason == "timeout":
+        warn(f"query failed: {failure}")
 
 
 def write_file(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Escaping of control characters in the output of commands."""
+"""Output of commands: escaped control characters, and failed queries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from bridge import cli
+from bridge.cli.output import warn_of_silence
 from bridge.coordinator.__main__ import main as coordinator
+from bridge.domain.errors import SourceError
+from bridge.sources.patience import WITHOUT
 from tests.support.receiver import Receiver, Reply
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b1A\rdone\u202e\nroot# "
@@ -102,3 +105,12 @@ def test_the_plain_coordinator_logs_harmlessly(capfd: pytest.CaptureFixture[str]
     err = capfd.readouterr().err
     assert err.count("owned") >= 3
     assert not DRIVES & set(err)
+
+
+@pytest.mark.parametrize(("reason", "printed"), [("timeout", "query failed: no answer\n"), ("network", "")])
+def test_only_what_takes_its_time_is_reported_at_once(
+    capsys: pytest.CaptureFixture[str], reason: str, printed: str
+) -> None:
+    """A refused connection is the error of the command, and would be printed twice."""
+    warn_of_silence(SourceError("no answer", reason=reason, transient=True), WITHOUT)
+    assert capsys.readouterr().err == printed
