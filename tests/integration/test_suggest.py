@@ -230,4 +230,4 @@ def test_credentials_come_from_a_file_and_a_hanging_server_times_out(tmp_path: P
         )
         code, out, told = bridge(tmp_path, "rules", "suggest", "--config.file", "bridge.yml")
     assert (code, out) == (1, "")
-    assert "no answer within 1 s" in told
+    assert f"no full answer from {server.url} within 1 s" in told
