@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -12,12 +11,22 @@ from numpy.typing import NDArray
 from bridge.domain.batch import ERRORS, VALUE, EventBatch, EventKind
 from bridge.domain.times import DAY, HOUR, MINUTE, Timestamp, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
-from bridge.strategies.base import RetrainStrategy, StateColumn, signal_word
-from bridge.strategies.detector import in_unit
+from bridge.strategies.auto_verdicts import (
+    CHANGE_INDEX,
+    DAY_INDEX,
+    RESIDUAL_INDEX,
+    SHIFT_INDEX,
+    STATISTICS,
+    VALUE_INDEX,
+    AutoVerdicts,
+    describe,
+)  # fmt: skip
+from bridge.strategies.base import RetrainStrategy, StateColumn
 from bridge.strategies.stats import scale
 from bridge.strategies.stats.block_maxima import BlockMaxima, Peaks, forget
 from bridge.strategies.stats.confirmation import ALMOST, confirmed
 from bridge.strategies.stats.counts import CountingConfig, Counts, counts, take_due
+from bridge.strategies.stats.daily_means import DailyMeans
 from bridge.strategies.stats.hourly_range import HourlyRange
 from bridge.strategies.stats.pooling import grown, pool
 from bridge.strategies.stats.scale import LOGIT, backward, both, forward
@@ -26,14 +35,13 @@ from bridge.strategies.stats.share_cusum import FALL, ShareCusum
 from bridge.strategies.stats.shift import LEAST_SUM, cusum
 
 WINDOW = 5 * MINUTE  # samples that arrive more often are combined
-STATISTICS = ("value", "change", "shift", "residual")
-VALUE_INDEX, CHANGE_INDEX, SHIFT_INDEX, RESIDUAL_INDEX = range(4)
 TESTS = 3  # the residual repeats what the others see, and is no further test
 QUARTER = 90  # days
 PROMISED = {"low": 0.3, "normal": 1.0, "high": 6.0}  # false requests of a model in QUARTER
 CONFIRMED = {"low": 2.0, "normal": 12.0, "high": 54.0}  # quiet days in QUARTER with a peak that counts if confirmed
 LONE = (0.3, 0.03, 0.3, 0.0)  # shares of PROMISED at which each statistic raises an alarm without confirmation
 LONE_BURST = 0.3  # the same for the excess of errors
+DAILY = 0.1  # the same for the mean of a day
 UNEXPECTED = 1.0  # score of the residual below which a value is no higher than expected
 FEW_DAYS, UNSURE = 3, 1.5  # days until waves and bursts of an error rate are known, and the factor of the limit before
 FEW_ERRORS = 5
@@ -44,7 +52,6 @@ SAME = HOUR  # an unchanged value is evaluated again after this time
 _WORSE = frozenset({EventKind.LATENCY, EventKind.DRIFT, EventKind.INFERENCE_ERROR})
 
 Bools = NDArray[np.bool_]
-Int8 = NDArray[np.int8]
 
 
 class AutoConfig(CountingConfig):
@@ -57,30 +64,6 @@ class AutoConfig(CountingConfig):
 
     side: Literal["up", "down", "both"] | None = None
     sensitivity: Literal["low", "normal", "high"] = "normal"
-
-
-@dataclass(frozen=True, slots=True)
-class AutoVerdicts(Verdicts):
-    """Verdicts with the cause of each alarm; all (k,).
-
-    which: index of the statistic in STATISTICS.
-    side: 1 for up, -1 for down.
-    usual: usual level, in the signal's unit.
-    highest: highest score since the alarm began.
-    low, high: bounds beyond which a single value is breached, in the signal's unit; where only one direction counts,
-        the other bound is the usual level; NaN while unknown.
-    """
-
-    which: Int8
-    side: Int8
-    usual: Floats
-    highest: Floats
-    low: Floats
-    high: Floats
-
-    def band(self) -> tuple[Floats, Floats]:
-        """Return `low` and `high`."""
-        return self.low, self.high
 
 
 class AutoStrategy(RetrainStrategy):
@@ -112,6 +95,8 @@ class AutoStrategy(RetrainStrategy):
         )  # fmt: skip
         self._bursts = BlockMaxima(len(STATISTICS), often, [rare * LONE_BURST] * len(STATISTICS))
         self._baseline, self._range_by_hour, self._cusum = SeasonalBaseline(), HourlyRange(), ShareCusum()
+        daily = DAILY * PROMISED[config.sensitivity] / QUARTER
+        self._days = {width: DailyMeans(daily / width) for width in (1, 2)}
         self.state_dtype = np.dtype([
             ("at", np.int64), ("cell", np.int64), ("seen", np.int64), ("sum", np.float64), ("samples", np.int32),
             ("looked", np.int64), ("last", np.float64), ("sums", np.float64, (2,)), ("over", np.int64, (2,)),
@@ -121,6 +106,7 @@ class AutoStrategy(RetrainStrategy):
             ("scale", np.int8),
             ("habits", list(SeasonalBaseline.fields)), ("extremes", self._maxima.fields),
             ("hours", list(HourlyRange.fields)), ("shares", list(ShareCusum.fields)),
+            ("days", list(DailyMeans.fields)),
         ])  # fmt: skip
 
     def successor(self, former: StateColumn) -> StateColumn:
@@ -129,13 +115,14 @@ class AutoStrategy(RetrainStrategy):
         The level is their own, and is learnt anew.
         """
         state = np.zeros(len(former), former.dtype)
-        for name in ("scale", "habits", "extremes", "shares"):
+        for name in ("scale", "habits", "extremes", "shares", "days"):
             state[name] = former[name]
-        habits, extremes, shares = state["habits"], state["extremes"], state["shares"]
+        habits, extremes, shares, days = (state[name] for name in ("habits", "extremes", "shares", "days"))
         SeasonalBaseline.move(habits)
         forget(extremes, VALUE_INDEX)
         ShareCusum.restart(shares)
-        state["habits"], state["extremes"], state["shares"] = habits, extremes, shares
+        DailyMeans.restart(days)
+        state["habits"], state["extremes"], state["shares"], state["days"] = habits, extremes, shares, days
         return state
 
     def newcomer(self, siblings: StateColumn) -> StateColumn:
@@ -217,7 +204,7 @@ class AutoStrategy(RetrainStrategy):
         for name in ("sum", "samples", "requests"):
             memory[name] = np.where(due, 0, memory[name])
 
-    def _look_at_counts(self, slot: Timestamp, _batch: EventBatch, own: StateColumn) -> None:
+    def _look_at_counts(self, slot: Timestamp, batch: EventBatch, own: StateColumn) -> None:
         passed = np.where(own["looked"] > 0, slot - own["looked"], self._window)
         shares, hours, extremes = own["shares"], own["hours"], own["extremes"]
         errors, requests = own["sum"], own["requests"]
@@ -242,11 +229,13 @@ class AutoStrategy(RetrainStrategy):
         self._cusum.learn(errors, requests, slot, change, self._limit, odd, hit, shares)
         self._score(score, own)
         own["usual"] = np.where(own["on"] & ~hit, own["usual"], change.usual)
+        own["which"] = np.where(own["on"] & ~hit, own["which"], VALUE_INDEX)
         own["low"] = own["high"] = np.where(change.known, change.usual, np.nan)
         likely = odd & (change.total >= self._limit / 2)
         self._alarm(hit, likely, slot, own)
         self._range_by_hour.mark(likely | own["on"] | ((own["loud"] > 0) & (slot - own["loud"] < DAY)), hours)
         own["shares"], own["hours"], own["extremes"] = shares, hours, extremes
+        self._add_to_day(errors, requests, slot, change.span, batch, own)
 
     def _look_at_values(self, slot: Timestamp, batch: EventBatch, own: StateColumn) -> None:
         mean = own["sum"] / np.maximum(own["samples"], 1)
@@ -277,6 +266,30 @@ class AutoStrategy(RetrainStrategy):
         self._evaluate(peaks, surprise.expected, slot, passed, batch, own)
         self._range_by_hour.mark(own["on"], hours)
         own["hours"] = hours
+        self._add_to_day(numbers, np.ones(len(own)), slot, passed, batch, own)
+
+    def _add_to_day(
+        self, sums: Floats, weights: Floats, slot: Timestamp, passed: NDArray[np.int64], batch: EventBatch,
+        own: StateColumn,
+    ) -> None:  # fmt: skip
+        """Add a sample to the day, and set an alarm if the mean of the day before is far from those of recent weeks."""
+        counted, days = VALUE not in batch.columns, own["days"]
+        sides = slice(0, 1) if counted else self._sides(batch)
+        means, born = self._days[sides.stop - sides.start], own["extremes"]["born"]
+        scores = both(means.step(sums, weights, slot, passed, born, own["loud"], days, counted=counted))[:, sides]
+        own["days"] = days
+        begins = (scores > 1).any(axis=1) & ~own["on"]
+        if not begins.any():
+            return
+        side = np.where(begins[:, None], scores, 0.0).argmax(axis=1)
+        limit = self._limit if counted else self._maxima.limit
+        score = np.where(begins, scores[np.arange(len(own)), side] * limit, own["score"])
+        reference = means.reference(days, counted=counted)
+        usual = reference if counted else backward(reference, batch, own["scale"] == LOGIT)
+        for name, column in (("which", DAY_INDEX), ("side", 1 - 2 * (side + sides.start)), ("usual", usual)):
+            own[name] = np.where(begins, column, own[name])
+        self._score(score, own)
+        self._alarm(begins, np.zeros_like(begins), slot, own)
 
     @staticmethod
     def _choose_scale(values: Floats, batch: EventBatch, own: StateColumn) -> None:
@@ -288,7 +301,7 @@ class AutoStrategy(RetrainStrategy):
         moved = np.where((values < 0) | (values > 1), young, own["habits"]["count"] < FIRST) & (called > own["scale"])
         if (other := moved & ((own["scale"] == LOGIT) | (called == LOGIT))).any():
             anew = own[other]
-            for name in ("habits", "extremes", "hours", "sums", "over", "looked", "known"):
+            for name in ("habits", "extremes", "hours", "days", "sums", "over", "looked", "known"):
                 anew[name] = np.zeros((), anew[name].dtype)
             own[other] = anew
         own["scale"] = np.where(moved, called, own["scale"])
@@ -383,18 +396,4 @@ class AutoStrategy(RetrainStrategy):
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
         """Return how the value differs from its usual behaviour, in the signal's unit."""
-        word, value = signal_word(batch), float(batch.values()[position])
-        if not isinstance(verdicts, AutoVerdicts):
-            return f"{word} {in_unit(value, batch)}"
-        usual, score = in_unit(float(verdicts.usual[position]), batch), float(verdicts.highest[position])
-        limit = float(verdicts.threshold[position])
-        if ERRORS in batch.columns and VALUE not in batch.columns:
-            return f"{word} {in_unit(value, batch)}, usually {usual} (CUSUM {score:.3g}, limit {limit:.3g})"
-        up = verdicts.side[position] > 0
-        text = {
-            VALUE_INDEX: f"is {'higher' if up else 'lower'} than usual {'highs' if up else 'lows'} of {usual}",
-            CHANGE_INDEX: f"{'rose' if up else 'fell'} more steeply than ever; {usual} was expected",
-            RESIDUAL_INDEX: f"is {'above' if up else 'below'} the {usual} that was expected for this hour",
-            SHIFT_INDEX: f"has stayed {'above' if up else 'below'} its usual {usual} for this hour",
-        }[int(verdicts.which[position])]
-        return f"{word} {in_unit(value, batch)} {text} ({score:.3g} spreads above usual daily peaks, limit {limit:.3g})"
+        return describe(batch, position, verdicts)

@@ -46,8 +46,8 @@ class SeasonalBaseline:
 
     fields: tuple[Any, ...] = (
         ("day", np.float32, (24,)), ("seen", np.bool_, (24,)), ("week", np.float32, (168,)), ("wander", np.float64),
-        ("count", np.float64), ("spread", np.float64), ("variance", np.float64), ("product", np.float64),
-        ("before", np.float64), ("noise", np.float64), ("drift", np.float64), ("excess", np.float64),
+        ("count", np.float32), ("spread", np.float32), ("variance", np.float64), ("product", np.float64),
+        ("before", np.float32), ("noise", np.float32), ("drift", np.float32), ("excess", np.float32),
         ("fresh", np.uint16),  # number of the next sample of a new version, until its level is settled; 0 = settled
     )  # fmt: skip
 

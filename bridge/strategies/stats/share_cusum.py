@@ -69,10 +69,10 @@ class ShareCusum:
     """CUSUMs of the error rates of many models. fields: dtype fields of one model's state; zero = never seen."""
 
     fields: tuple[Any, ...] = (
-        ("errors", np.float64), ("requests", np.float64), ("sums", np.float64, (3,)),
+        ("errors", np.float64), ("requests", np.float64), ("sums", np.float32, (3,)),
         ("moments", np.float32, (3, EXPONENTS.size)),
-        ("new_errors", np.float32, (3,)), ("new_requests", np.float64, (3,)), ("near_errors", np.float32),
-        ("near_requests", np.float32), ("lived", np.float64),
+        ("new_errors", np.float32, (3,)), ("new_requests", np.float32, (3,)), ("near_errors", np.float32),
+        ("near_requests", np.float32), ("lived", np.float32),
         ("beyond", np.float32), ("noise", np.float32), ("wander", np.float32),
         ("hour_errors", np.float32, (24,)), ("hour_expected", np.float32, (24,)),
     )  # fmt: skip

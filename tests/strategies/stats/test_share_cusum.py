@@ -64,7 +64,7 @@ def test_evidence_of_one_window_has_an_upper_bound(passed: int, share: float) ->
     usual = float(ShareCusum().step(errors, requests, START, time, time, 9.0, CALM[[0, 0]], own).usual[0])
     odds = 2 * usual / (1 - usual)
     small = stats.binom.logpmf(9, 1000, odds / (1 + odds)) - stats.binom.logpmf(9, 1000, usual)
-    assert own["sums"][:, 0] == pytest.approx([max(small, 0.0), 9.0 * share], abs=1e-9)
+    assert own["sums"][:, 0] == pytest.approx([max(small, 0.0), 9.0 * share], abs=1e-6)
 
 
 def learnt(errors: np.ndarray) -> np.ndarray:

@@ -1,0 +1,161 @@
+"""Daily means: limits, what is learnt, and what is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+from bridge.domain.times import DAY, HOUR
+from bridge.strategies.stats.daily_means import AFTER, FEWEST, GUARD, DailyMeans
+
+START = 1_700_006_400_000
+P = 0.005
+Floats = NDArray[np.float64]
+
+
+class Days:
+    """Models whose samples are hourly, and equal within a day."""
+
+    def __init__(self, models: int = 1, *, counted: bool = False) -> None:
+        self.means, self.counted, self.day = DailyMeans(P), counted, 0
+        self.own = np.zeros(models, list(DailyMeans.fields))
+        self.born, self.loud = np.full(models, START), np.zeros(models, np.int64)
+
+    def see(self, values: Floats, weight: float = 1.0, hours: int = 24) -> Floats:
+        """Add a day to all models (k,), and return the scores of the day before."""
+        scores = np.full(len(self.own), np.nan)
+        for hour in range(24 - hours, 24):
+            slot, passed = START + self.day * DAY + hour * HOUR, np.full(len(self.own), HOUR)
+            if hour == 24 - hours:
+                passed += (24 - hours) * HOUR
+            found = self.means.step(
+                weight * values, np.full(len(values), weight), slot, passed, self.born, self.loud, self.own,
+                counted=self.counted,
+            )  # fmt: skip
+            scores = np.where(np.isnan(found), scores, found)
+        self.day += 1
+        return scores
+
+    def run(self, values: list[float], weight: float = 1.0) -> list[float]:
+        """Return the score of each day of one model; the first hour of a next day ends the last one."""
+        scores = [float(self.see(np.array([value]), weight)[0]) for value in values]
+        kept = self.own.copy()
+        last = self.see(np.array([values[-1]]), weight)[0]
+        self.own, self.day = kept, self.day - 1
+        return [*scores[1:], float(last)]
+
+
+def usual(days: int, seed: int = 5, size: float = 1.0) -> list[float]:
+    return list(np.random.default_rng(seed).normal(10, size, days))
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_a_score_is_a_distance_in_units_of_a_prediction_interval(counted: bool) -> None:
+    """Compared with scipy: Student's t with the degrees of freedom of the recursive residuals of the first days."""
+    days = Days(counted=counted)
+    values = [0.02, 0.022, 0.019, 0.0215, 0.0185, 0.02, 0.023, 0.03]
+    scores = days.run(values, weight=1e4 if counted else 1.0)
+    numbers = np.array(values)
+    if counted:
+        numbers = np.arcsin(np.sqrt((24e4 * numbers + 0.375) / (24e4 + 0.75)))
+    past, last = numbers[:-1], numbers[-1]
+    residuals = [(past[n] - past[:n].mean()) * np.sqrt(n / (n + 1)) for n in range(1, FEWEST)]
+    size = np.sqrt(np.mean(np.square(residuals)) * (1 + 1 / FEWEST))
+    limit = size * stats.t.isf(P, FEWEST - 1)
+    assert np.isnan(scores[:FEWEST]).all()
+    assert scores[FEWEST] == pytest.approx((last - past.mean()) / limit, rel=1e-4)
+    reference = days.means.reference(days.own, counted=counted)[0]
+    assert reference == pytest.approx(np.sin(past.mean()) ** 2 if counted else past.mean(), rel=1e-5)
+
+
+def test_without_a_change_the_limit_is_exceeded_as_rarely_as_stated() -> None:
+    """On each side, on a day in 1 / P; days whose scores are above the limit are not independent of each other."""
+    draw, days = np.random.default_rng(91), Days(4000)
+    scores = np.array([days.see(draw.normal(10, 1, 4000)) for _ in range(15)])
+    known = scores[~np.isnan(scores)]
+    for side in (1, -1):
+        assert 0.6 * P < (side * known > 1).mean() < 1.4 * P
+
+
+def test_a_slow_change_does_not_hide_itself() -> None:
+    """A mean that rises by half a standard deviation each day: most models are found within ten days."""
+    draw, days, found = np.random.default_rng(92), Days(200), np.zeros(200, np.bool_)
+    for _ in range(14):
+        days.see(draw.normal(10, 1, 200))
+    for day in range(1, 11):
+        found |= days.see(draw.normal(10 + 0.5 * day, 1, 200)) > 1
+    assert found.mean() > 0.8
+
+
+def test_the_newest_days_wait_and_are_dropped_when_a_day_is_odd() -> None:
+    days = Days()
+    days.run([10.0, 10.2, 9.9, 10.1, 9.8, 10.0, 10.2])
+    days.see(np.array([10.3]))
+    reference = days.own["anchor"][0] + days.own["mean"][0]
+    for waiting in range(1, GUARD + 1):
+        days.see(np.array([10.3]))
+        assert days.own["waiting"].tolist() == [waiting]
+        assert days.own["anchor"][0] + days.own["mean"][0] == pytest.approx(reference)
+    days.see(np.array([20.0]))
+    assert days.own["anchor"][0] + days.own["mean"][0] > reference
+    assert days.see(np.array([10.0]))[0] > 1
+    assert days.own["waiting"].tolist() == [0]
+
+
+def test_a_day_that_was_observed_in_part_is_neither_evaluated_nor_learnt() -> None:
+    """Half of a daily wave is no day; a nightly job that always runs for three hours is observed as usual."""
+    days = Days()
+    days.run(usual(10))
+    before = days.own["mean"].copy()
+    days.see(np.array([30.0]), hours=12)
+    assert np.isnan(days.see(np.array([10.0]), hours=24)[0])
+    assert days.own["mean"] == before
+    nightly = Days()
+    for value in usual(10):
+        nightly.see(np.array([value]), hours=3)
+    nightly.see(np.array([30.0]), hours=3)
+    assert nightly.see(np.array([10.0]), hours=3)[0] > 1
+
+
+def test_days_after_an_alarm_are_neither_evaluated_nor_learnt() -> None:
+    days = Days()
+    days.run(usual(10))
+    days.loud[:] = START + days.day * DAY + HOUR
+    before = days.own["mean"].copy()
+    for _ in range(AFTER // DAY):
+        assert np.isnan(days.see(np.array([30.0]))[0])
+    assert days.own["mean"] == before
+    assert np.isnan(days.see(np.array([10.0]))[0])
+
+
+@pytest.mark.parametrize("level", [5.0, 20.0])
+def test_a_level_that_lasts_becomes_the_reference_with_the_same_deviation(level: float) -> None:
+    """After more than four days, silently, whether it counts as bad or not."""
+    days = Days()
+    days.run(usual(10, size=0.1))
+    size = float(days.own["variance"][0])
+    scores = days.run([level] * 9)
+    assert [abs(score) > 1 for score in scores[:4]] == [True] * 4
+    assert np.isnan(scores[4])
+    assert all(abs(score) < 1 for score in scores[5:])
+    assert float(days.own["anchor"][0]) == pytest.approx(level)
+    assert 0 < float(days.own["variance"][0]) <= size
+
+
+def test_a_new_version_learns_the_reference_anew_and_keeps_the_deviation() -> None:
+    days = Days()
+    days.run(usual(10, size=0.1))
+    size = float(days.own["variance"][0])
+    days.means.restart(days.own)
+    assert float(days.own["variance"][0]) == size
+    scores = days.run([50.0, 50.1, 53.0])
+    assert abs(scores[1]) < 1 < scores[2]
+
+
+def test_few_errors_vary_at_least_as_binomial_ones_do() -> None:
+    """Days that happen to be equal do not make a usual number of errors odd: 30 of 24,000 instead of 24."""
+    days = Days(counted=True)
+    scores = days.run([0.001] * 9 + [0.00125, 0.002], weight=1000.0)
+    assert 0 < scores[9] < 1 < scores[10]

@@ -1,0 +1,68 @@
+"""auto: slow changes, which show in the means of days."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bridge.domain.batch import EventKind
+from tests.strategies.test_auto import Story, course
+
+DAY = 288  # samples
+
+
+def test_a_latency_that_rises_over_five_days_is_found_before_it_has_risen_by_half() -> None:
+    """The level follows such a rise, and no value or change of it is unusual."""
+    story, values = Story(EventKind.LATENCY), course(19, 61, sigma=0.2)
+    values[14 * DAY :] *= np.exp(np.linspace(0, 0.4, 5 * DAY))
+    begins = story.run(values[: 14 * DAY])
+    assert begins == []
+    reason = ""
+    for value in values[14 * DAY :]:
+        if story.see(value=value) == ["BREACHED"]:
+            reason = story.reason()
+            break
+    assert "; its mean over a day rose above the " in reason
+    assert " of recent weeks (" in reason
+    assert reason.endswith(" times as far as the limit)")
+
+
+@pytest.mark.parametrize(("side", "found"), [("up", False), ("down", True), ("both", True)])
+def test_a_slow_fall_counts_only_where_falls_count(side: str, found: bool) -> None:
+    draw, level = np.random.default_rng(62), np.concatenate([np.full(12 * DAY, 10.0), np.linspace(10, 9, 5 * DAY)])
+    begins = Story(side=side).run(level + draw.normal(0, 1, len(level)))
+    assert any(begin >= 12 * DAY for begin in begins) == found
+
+
+def test_a_slow_rise_of_an_error_rate_is_found() -> None:
+    """From 2 to 3 % over five days, at 50 requests per window: the usual rate of a day follows it."""
+    draw, story, codes = np.random.default_rng(63), Story(EventKind.INFERENCE_ERROR), []
+    reasons = set()
+    rates = np.concatenate([np.full(12 * DAY, 0.02), np.linspace(0.02, 0.03, 5 * DAY), np.full(DAY, 0.03)])
+    for rate in rates:
+        codes += story.see(errors=draw.binomial(50, rate), total=50)
+        if codes[-1] == "BREACHED":
+            reasons.add(story.reason().split("; ")[-1])
+    assert "BREACHED" not in codes[: 12 * DAY]
+    assert any(reason.startswith("its mean over a day rose above the ") for reason in reasons)
+
+
+def test_a_dip_for_the_better_raises_no_alarm_when_it_ends() -> None:
+    """Two days of half the latency are not the new reference."""
+    story, values = Story(EventKind.LATENCY), course(21, 64)
+    values[12 * DAY : 14 * DAY] *= 0.5
+    assert [begin for begin in story.run(values) if begin >= 14 * DAY] == []
+
+
+def test_a_new_version_is_compared_with_its_own_first_days() -> None:
+    """It is slower for good, which is no slow change; when it gets slower still over days, it is found."""
+    story = Story(EventKind.LATENCY)
+    story.run(course(10, 65, sigma=0.2))
+    assert story.state is not None
+    later = Story(EventKind.LATENCY)
+    later.slot, later.state = story.slot, story.strategy.successor(story.state)
+    values = 1.5 * course(9, 66, sigma=0.2)
+    values[3 * DAY :] *= np.exp(np.linspace(0, 0.5, 6 * DAY))
+    begins = later.run(values)
+    assert begins
+    assert min(begins) >= 3 * DAY
