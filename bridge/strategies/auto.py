@@ -71,7 +71,8 @@ class AutoStrategy(RetrainStrategy):
 
     When to use: if you know no limit for the signal. For errors and requests, a CUSUM detects an increased error rate.
     For other signals, the value, its change, its residual from a daily and weekly baseline, and the CUSUM of the
-    residual are each compared with their past maxima. New levels and repeated peaks become usual within days.
+    residual are each compared with their past maxima. The mean of a day is compared with those of the last weeks. New
+    levels and repeated peaks become usual within days.
     Sources: Page, Biometrika 41 (1954); Coles, An Introduction to Statistical Modeling of Extreme Values, 2001.
     """
 

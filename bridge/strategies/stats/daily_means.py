@@ -51,7 +51,7 @@ class DailyMeans:
     ) -> Floats:  # fmt: skip
         """Return the score (k,) of days that are over, as a multiple of the limit, and add a sample to the new day.
 
-        Scores are NaN while the day goes on, and where it is not evaluated; negative below the reference. The state
+        Scores are NaN while the day continues, and where it is not evaluated; negative below the reference. The state
         own (k,) is changed in place.
         sums, weights: (k,), values and ones; or errors and requests, if counted.
         passed: (k,) ms since each model's last sample. born: (k,), when its days begin. loud: (k,), its last alarm.
