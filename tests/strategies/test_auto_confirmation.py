@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridge.strategies.auto import CHANGE_INDEX, RESIDUAL_INDEX, SHIFT_INDEX, UNEXPECTED, VALUE_INDEX, AutoStrategy
+from bridge.strategies.auto import UNEXPECTED, AutoStrategy
+from bridge.strategies.auto_verdicts import CHANGE_INDEX, RESIDUAL_INDEX, SHIFT_INDEX, VALUE_INDEX
 from tests.strategies.test_auto import Story
 
 

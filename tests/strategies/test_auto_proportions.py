@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from bridge.domain.batch import EventKind
-from bridge.strategies.auto import AutoVerdicts
+from bridge.strategies.auto_verdicts import AutoVerdicts
 from bridge.strategies.stats.scale import LOGIT, UNCHANGED
 from tests.strategies.test_auto import Story
 

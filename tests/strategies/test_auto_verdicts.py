@@ -12,10 +12,10 @@ from bridge.strategies.auto_verdicts import DAY_INDEX, STATISTICS, AutoVerdicts,
 
 
 def verdict(which: int, side: int, usual: float, highest: float, limit: float) -> AutoVerdicts:
-    numbers = (np.array([number]) for number in (highest, limit))
     return AutoVerdicts(
-        np.array([Code.BREACHED], np.int8), np.array([Cause.NONE], np.int8), *numbers, np.array([which], np.int8),
-        np.array([side], np.int8), np.array([usual]), np.array([highest]), np.array([0.1]), np.array([0.4]),
+        np.array([Code.BREACHED], np.int8), np.array([Cause.NONE], np.int8), np.array([highest]), np.array([limit]),
+        np.array([which], np.int8), np.array([side], np.int8), np.array([usual]), np.array([highest]),
+        np.array([0.1]), np.array([0.4]),
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ GUARD = 3  # days that are not learnt yet
 AFTER = 4 * DAY  # how long the means after an alarm are neither evaluated nor learnt
 BOUND = 3.0  # standard deviations: more than that is not learnt from one day
 WHOLE = 0.9  # least part of the usual time of a day for which a day must be observed: half a wave is no day
+LASTS = 2  # successive days beyond the limit that are no holiday
 GAIN = 0.2  # weight of the newest day in this usual time
 TINY = 1e-12  # standard deviation of constant means, relative to them
 
@@ -51,8 +52,8 @@ class DailyMeans:
     ) -> Floats:  # fmt: skip
         """Return the score (k,) of days that are over, as a multiple of the limit, and add a sample to the new day.
 
-        Scores are NaN while the day continues, and where it is not evaluated; negative below the reference. The state
-        own (k,) is changed in place.
+        Scores are NaN while the day continues, and where it is not evaluated; negative below the reference. That of the
+        first day beyond the limit is at most 1: it may be a holiday. The state own (k,) is changed in place.
         sums, weights: (k,), values and ones; or errors and requests, if counted.
         passed: (k,) ms since each model's last sample. born: (k,), when its days begin. loud: (k,), its last alarm.
         """
@@ -97,12 +98,13 @@ class DailyMeans:
         odd = alarmed | (np.abs(scores) > 1)
         own["apart"] = np.where(whole, np.where(odd, np.minimum(own["apart"], 99) + 1, 0), own["apart"])
         moved = (np.abs(scores) > 1) & ~alarmed & (own["apart"] > AFTER // DAY)
+        confirmed = own["apart"] >= LASTS
         self._learn(mean, delta, whole, odd, own)
         own["anchor"] = np.where(moved, mean, own["anchor"])
         own["mean"], own["means"] = np.where(moved, 0, own["mean"]), np.where(moved, 1, own["means"])
         own["apart"] = np.where(moved, 0, own["apart"])
         own["sum"], own["weight"], own["time"] = 0.0, 0.0, 0.0
-        return np.where(alarmed | moved, np.nan, scores)
+        return np.where(alarmed | moved, np.nan, np.where(confirmed, scores, np.clip(scores, -1.0, 1.0)))
 
     def _learn(self, mean: Floats, delta: Floats, whole: Bools, odd: Bools, own: StateColumn) -> None:
         """Learn a day at once while few are known; otherwise let it wait, and learn the oldest that waits.

@@ -36,6 +36,7 @@ CALIBRATION = 14 * DAY  # time constant of the means of likelihood ratios
 LESSON = 0.25  # greatest increase of such a mean by one window
 WANDER, HUBER = 6 * HOUR, 9.0  # time constant of the sums that show a wandering error rate; limit of their squares
 LARGEST, SLOW = 1 / 3, 1 / 2  # greatest evidence of a window, as a share of the limit: up to 20 minutes, from 30 on
+CHANCE = 1.2  # multiple of the binomial variance that a fortnight of these sums often shows by chance
 WHOLE = 2 * HOUR  # windows longer than this do not belong to one hour of the day
 TINY = 1e-12
 UNKNOWN, UNTIL = 2.0, 12 * HOUR  # overdispersion that is added at first, and the time constant of its end
@@ -128,7 +129,7 @@ class ShareCusum:
         squared = own["beyond"].astype(np.float64) ** 2 / np.maximum(own["noise"], TINY)
         gain = np.where(known & calm, -np.expm1(-span / np.clip(own["lived"], DAY, CALIBRATION)), 0.0)
         own["wander"] += gain * (np.minimum(squared, HUBER * variance) - variance)
-        return np.asarray(1 / np.maximum(variance, 1.0))
+        return np.asarray(1 / np.maximum(variance / CHANCE, 1.0))
 
     @staticmethod
     def _calibrate(ratios: Floats, most: Floats, span: NDArray[np.int64], calm: Bools, own: StateColumn) -> None:

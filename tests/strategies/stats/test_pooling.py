@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from bridge.strategies.auto import RESIDUAL_INDEX, AutoConfig, AutoStrategy
+from bridge.strategies.auto import AutoConfig, AutoStrategy
+from bridge.strategies.auto_verdicts import RESIDUAL_INDEX
 from bridge.strategies.base import StateColumn
 from bridge.strategies.stats.pooling import FEWEST, GROWN, grown, pool
 from bridge.strategies.stats.scale import LOGIT, UNCHANGED
