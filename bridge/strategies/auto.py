@@ -236,7 +236,7 @@ class AutoStrategy(RetrainStrategy):
         self._alarm(hit, likely, slot, own)
         self._range_by_hour.mark(likely | own["on"] | ((own["loud"] > 0) & (slot - own["loud"] < DAY)), hours)
         own["shares"], own["hours"], own["extremes"] = shares, hours, extremes
-        self._add_to_day(errors, requests, slot, change.span, batch, own)
+        self._add_to_day(errors, requests, slot, passed, batch, own)
 
     def _look_at_values(self, slot: Timestamp, batch: EventBatch, own: StateColumn) -> None:
         mean = own["sum"] / np.maximum(own["samples"], 1)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bridge.domain.batch import EventKind
-from tests.strategies.test_auto import Story, course
+from bridge.domain.times import HOUR
+from tests.strategies.test_auto import START, Story, course
 
 DAY = 288  # samples
 
@@ -66,3 +67,16 @@ def test_a_new_version_is_compared_with_its_own_first_days() -> None:
     begins = later.run(values)
     assert begins
     assert min(begins) >= 3 * DAY
+
+
+@pytest.mark.parametrize("columns", [{"value": 5.0}, {"errors": 2.0, "total": 100.0}])
+def test_days_of_a_job_that_starts_later_on_every_other_day_are_kept_apart(columns: dict[str, float]) -> None:
+    """A gap counts as an hour of observation, but it may hold the end of a day."""
+    story = Story(EventKind.INFERENCE_ERROR if "errors" in columns else EventKind.CUSTOM)
+    for day in range(9):
+        story.slot = START + day * 24 * HOUR + (2 * (day % 2) + 12) * HOUR
+        for number in range(36):
+            story.see(**{name: column + number % 2 for name, column in columns.items()})
+    assert story.state is not None
+    days = story.state["days"]
+    assert int(days["means"][0] + days["waiting"][0]) == 8
