@@ -55,7 +55,7 @@ class Patience:
                 elif began >= self._counted:  # of queries side by side, one counts
                     self._in_a_row += 1
                     self._counted = time.monotonic()
-                    self._gone = self._in_a_row >= IN_A_ROW and not self._alive()
+                    self._gone = self._in_a_row >= IN_A_ROW and not self._alive() and self._in_a_row >= IN_A_ROW
             if self._gone:
                 raise NoAnswerError(self._text)
 
@@ -67,7 +67,8 @@ class Patience:
     def _alive(self) -> bool:
         try:
             self._probe()
-        except SourceError:
-            return False
+        except SourceError as error:
+            if error.reason == "timeout" and not (isinstance(error, AttemptError) and error.status):
+                return False
         self._in_a_row = 0
         return True

@@ -98,3 +98,27 @@ def test_a_failure_that_is_fast_is_not_reported_for_ever() -> None:
         patience.failed(wrong, LATE)
     patience.failed(other, LATE)
     assert server.reported == [*[WITHOUT] * (SHOWN - 1), LAST, WITHOUT]
+
+
+def test_an_error_is_an_answer_to_the_probe() -> None:
+    """A server that refuses the probe, but is there, is waited for."""
+    server = Server()
+    server.probe = lambda: (_ for _ in ()).throw(SourceError("no", reason="bad_data", transient=False))  # type: ignore[method-assign]
+    patience = server.patience()
+    for _ in range(7):
+        patience.failed(silence(), LATE)
+
+
+def test_an_answer_that_comes_during_the_probe_counts() -> None:
+    server = Server()
+    patience = server.patience()
+    probe = server.probe
+
+    def answered_meanwhile() -> None:
+        patience.answered()
+        probe()
+
+    patience = Patience(lambda _, __: None, "http://a.test", 30.0, answered_meanwhile)
+    for _ in range(5):
+        patience.failed(silence(), LATE)
+    assert server.probes == 1

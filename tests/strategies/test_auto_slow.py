@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bridge.domain.batch import EventKind
-from bridge.domain.times import HOUR
+from bridge.domain.times import HOUR, MINUTE
 from tests.strategies.test_auto import START, Story, course
 
 DAY = 288  # samples
@@ -70,11 +70,12 @@ def test_a_new_version_is_compared_with_its_own_first_days() -> None:
 
 
 @pytest.mark.parametrize("columns", [{"value": 5.0}, {"errors": 2.0, "total": 100.0}])
-def test_days_of_a_job_that_starts_later_on_every_other_day_are_kept_apart(columns: dict[str, float]) -> None:
-    """A gap counts as an hour of observation, but it may hold the end of a day."""
+@pytest.mark.parametrize("late", [2 * HOUR, -20 * MINUTE])
+def test_days_of_a_job_that_starts_at_varying_times_are_kept_apart(columns: dict[str, float], late: int) -> None:
+    """A gap counts as an hour of observation, but it may hold the end of a day. The first day is none."""
     story = Story(EventKind.INFERENCE_ERROR if "errors" in columns else EventKind.CUSTOM)
-    for day in range(9):
-        story.slot = START + day * 24 * HOUR + (2 * (day % 2) + 12) * HOUR
+    for day in range(10):
+        story.slot = START + day * 24 * HOUR + 12 * HOUR + (day % 2) * late
         for number in range(36):
             story.see(**{name: column + number % 2 for name, column in columns.items()})
     assert story.state is not None

@@ -12,6 +12,7 @@ from bridge.domain.batch import ERRORS, TOTAL, EventBatch
 from bridge.domain.times import DURATION_PATTERN, SECOND, Duration, Timestamp, format_duration, parse_duration
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StrategyConfig
+from bridge.strategies.stats.scale import LARGEST
 
 Bools = NDArray[np.bool_]
 
@@ -57,14 +58,14 @@ class Counts(NamedTuple):
     @property
     def some(self) -> Bools:
         """Mask (k,) of samples with requests; others are not counted, so as not to delay the step of a slow counter."""
-        return self.usable & (self.total > 0)
+        return self.usable & (self.total > 1 / LARGEST)
 
 
 def counts(batch: EventBatch, config: CountingConfig) -> Counts:
     """Return the batch's columns as numbers of requests; unusable ones are 0."""
     scale = 1.0 if config.samples == "increase" else parse_duration(config.window) / SECOND
     errors, total = batch.column(ERRORS) * scale, batch.column(TOTAL) * scale
-    usable = np.isfinite(errors) & np.isfinite(total) & (errors >= 0) & (total >= 0)
+    usable = np.isfinite(errors) & (total < LARGEST) & (errors >= 0) & (total >= 0)
     total = np.where(usable, total, 0.0)
     # A scrape between the two queries may add errors only; cap errors at the number of requests.
     return Counts(np.minimum(np.where(usable, errors, 0.0), total), total, usable)

@@ -22,6 +22,7 @@ FEWEST = 7  # means before the next one is evaluated
 GUARD = 3  # days that are not learnt yet
 AFTER = 4 * DAY  # how long the means after an alarm are neither evaluated nor learnt
 BOUND = 3.0  # standard deviations: more than that is not learnt from one day
+EARLIER = 6 * HOUR  # from the begin of a day to the time at which the model was first seen: nightly jobs vary a little
 WHOLE = 0.9  # least part of the usual time of a day for which a day must be observed: half a wave is no day
 LASTS = 2  # successive days beyond the limit that are no holiday
 GAIN = 0.2  # weight of the newest day in this usual time
@@ -40,7 +41,8 @@ class DailyMeans:
         ("sum", np.float64), ("weight", np.float32), ("time", np.float32), ("usual_time", np.float32),
         ("anchor", np.float64),  # all other means are relative to this one
         ("mean", np.float32), ("variance", np.float64), ("recent", np.float32, (GUARD, 2)), ("waiting", np.uint8),
-        ("means", np.uint8), ("deviations", np.uint8), ("apart", np.uint8),
+        ("means", np.uint8), ("deviations", np.uint8),
+        ("run", np.int8),  # successive days beyond the limit, negative below it
     )  # fmt: skip
 
     def __init__(self, p: float) -> None:
@@ -55,14 +57,16 @@ class DailyMeans:
         Scores are NaN while the day continues, and where it is not evaluated; negative below the reference. That of the
         first day beyond the limit is at most 1: it may be a holiday. The state own (k,) is changed in place.
         sums, weights: (k,), values and ones; or errors and requests, if counted.
-        passed: (k,) ms since each model's last sample. born: (k,), when its days begin. loud: (k,), its last alarm.
+        passed: (k,) ms since each model's last sample. born: (k,), its first sample. loud: (k,), its last alarm.
         """
-        over = (own["weight"] > 0) & ((slot - born) // DAY != (slot - passed - born) // DAY)
+        begin = born - EARLIER
+        over = (own["weight"] > 0) & ((slot - begin) // DAY != (slot - passed - begin) // DAY)
         scores = np.full(len(own), np.nan)
         if over.any():
             ended = own[over]
-            alarmed = (loud[over] > 0) & (slot - loud[over] < AFTER)
-            scores[over] = self._close(ended, alarmed, counted=counted)
+            step = np.minimum(passed[over], HOUR) / DAY
+            since = np.where(loud[over] > 0, slot - loud[over], AFTER + 2 * DAY)
+            scores[over] = self._close(ended, since, step, counted=counted)
             own[over] = ended
         own["sum"] += sums
         own["weight"] += weights
@@ -77,16 +81,17 @@ class DailyMeans:
     @staticmethod
     def restart(own: StateColumn) -> None:
         """Learn the reference anew, and keep the standard deviation; own (k,) is changed in place."""
-        for name in ("sum", "weight", "time", "waiting", "means", "apart"):
+        for name in ("sum", "weight", "time", "mean", "waiting", "means", "run"):
             own[name] = 0
 
-    def _close(self, own: StateColumn, alarmed: Bools, *, counted: bool) -> Floats:
+    def _close(self, own: StateColumn, since: NDArray[np.int64], step: Floats, *, counted: bool) -> Floats:
         """Return the scores (k,) of a day, learn from it, and begin a new one.
 
-        alarmed: (k,), an alarm on this day or shortly before makes its mean unusual.
+        since: (k,) ms since the last alarm, which makes means unusual. step: (k,), part of a day for which a sample
+        stands, so that a day with one sample less is whole, too. The first day begins at any time, and is none.
         """
         mean, least = _mean(own, counted=counted)
-        whole = own["time"] >= WHOLE * own["usual_time"]
+        whole = (own["usual_time"] > 0) & (own["time"] >= WHOLE * own["usual_time"] - step)
         gain = np.where(own["usual_time"] > 0, GAIN, 1.0)
         own["usual_time"] += gain * (own["time"] - own["usual_time"])
         own["anchor"] = np.where(whole & (own["means"] == 0), mean, own["anchor"])
@@ -95,16 +100,16 @@ class DailyMeans:
         size = np.sqrt(np.maximum(own["variance"], least) * (1 + 1 / np.maximum(means, 1)))
         known = whole & (means > 0) & (deviations >= FEWEST - 1)
         scores = np.where(known, delta / (size * self._limits[deviations]), np.nan)
-        odd = alarmed | (np.abs(scores) > 1)
-        own["apart"] = np.where(whole, np.where(odd, np.minimum(own["apart"], 99) + 1, 0), own["apart"])
-        moved = (np.abs(scores) > 1) & ~alarmed & (own["apart"] > AFTER // DAY)
-        confirmed = own["apart"] >= LASTS
-        self._learn(mean, delta, whole, odd, own)
+        alarmed, far = since <= AFTER, np.abs(scores) > 1
+        run = _run(own["run"].astype(np.int64), scores, far, whole)
+        lasts = np.abs(run) >= LASTS
+        moved = far & ~alarmed & ((np.abs(run) > AFTER // DAY) | (lasts & (since <= AFTER + DAY)))
+        self._learn(mean, delta, whole, alarmed | far, own)
         own["anchor"] = np.where(moved, mean, own["anchor"])
         own["mean"], own["means"] = np.where(moved, 0, own["mean"]), np.where(moved, 1, own["means"])
-        own["apart"] = np.where(moved, 0, own["apart"])
+        own["run"] = np.where(moved, 0, run)
         own["sum"], own["weight"], own["time"] = 0.0, 0.0, 0.0
-        return np.where(alarmed | moved, np.nan, np.where(confirmed, scores, np.clip(scores, -1.0, 1.0)))
+        return np.where(alarmed | moved, np.nan, np.where(lasts, scores, np.clip(scores, -1.0, 1.0)))
 
     def _learn(self, mean: Floats, delta: Floats, whole: Bools, odd: Bools, own: StateColumn) -> None:
         """Learn a day at once while few are known; otherwise let it wait, and learn the oldest that waits.
@@ -122,6 +127,13 @@ class DailyMeans:
         own["waiting"][waits] = np.minimum(own["waiting"][waits] + 1, GUARD)
         recent[waits, own["waiting"][waits].astype(np.int64) - 1] = new[waits]
         own["recent"] = recent
+
+
+def _run(run: NDArray[np.int64], scores: Floats, far: Bools, whole: Bools) -> NDArray[np.int64]:
+    """Return the number (k,) of successive whole days beyond the limit, negative if they are below it."""
+    side = np.where(far, np.sign(scores), 0.0).astype(np.int64)
+    longer = np.where(run * side > 0, run + side, side)
+    return np.clip(np.where(whole, longer, run), -99, 99)
 
 
 def _mean(own: StateColumn, *, counted: bool) -> tuple[Floats, Floats]:

@@ -96,7 +96,7 @@ class ShareCusum:
         ratios, most = log_ratios(errors, requests, usual), limit * np.clip(span / HOUR, LARGEST, SLOW)
         weight = 1 / (1 / weights(own["moments"]) + UNKNOWN * np.exp(-own["lived"] / UNTIL)[:, None])
         self._calibrate(ratios, most, span, calm & (own["sums"][:, :FALL].max(axis=1) <= limit / 2), own)
-        even = np.clip(factor * few / (own["requests"] + 1.0), LEAST, MOST)
+        even = np.clip(factor * few / (own["requests"] + 1.0), TINY, 1 - TINY)
         weight = np.minimum(weight, self._steadiness(errors, requests, even, span, calm, own)[:, None])
         sums = np.maximum(own["sums"] + np.minimum(weight * ratios, most[:, None]), 0.0)
         sums[own["lived"] < SETTLED, 1] = 0.0

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bridge.domain.times import DAY, HOUR
-from bridge.strategies.stats.daily_means import AFTER, FEWEST, GUARD, DailyMeans
+from bridge.strategies.stats.daily_means import AFTER, EARLIER, FEWEST, GUARD, DailyMeans
 
 START = 1_700_006_400_000
 P = 0.005
@@ -21,7 +21,8 @@ class Days:
     def __init__(self, models: int = 1, *, counted: bool = False) -> None:
         self.means, self.counted, self.day = DailyMeans(P), counted, 0
         self.own = np.zeros(models, list(DailyMeans.fields))
-        self.born, self.loud = np.full(models, START), np.zeros(models, np.int64)
+        self.born, self.loud = np.full(models, START + EARLIER), np.zeros(models, np.int64)
+        self.own["usual_time"] = 1.0  # the first day is otherwise none
 
     def see(self, values: Floats, weight: float = 1.0, hours: int = 24) -> Floats:
         """Add a day to all models (k,), and return the scores of the day before."""
@@ -121,6 +122,7 @@ def test_a_day_that_was_observed_in_part_is_neither_evaluated_nor_learnt() -> No
     assert np.isnan(days.see(np.array([10.0]), hours=24)[0])
     assert days.own["mean"] == before
     nightly = Days()
+    nightly.own["usual_time"] = 3 / 24
     for value in usual(10):
         nightly.see(np.array([value]), hours=3)
     nightly.see(np.array([30.0]), hours=3)
@@ -167,3 +169,52 @@ def test_few_errors_vary_at_least_as_binomial_ones_do() -> None:
     days = Days(counted=True)
     scores = days.run([0.001] * 9 + [0.00125, 0.002], weight=1000.0)
     assert 0 < scores[9] < 1 == scores[10]
+
+
+def test_one_odd_day_after_an_alarm_is_no_new_level() -> None:
+    """The level has not stayed: the days of the alarm were as usual."""
+    days = Days()
+    days.run(usual(10, size=0.1))
+    days.loud[:] = START + days.day * DAY + HOUR
+    days.run([10.0] * 4)
+    assert days.run([15.0, 10.0])[0] == 1.0
+    assert days.means.reference(days.own, counted=False)[0] == pytest.approx(10.0, abs=0.2)
+
+
+def test_a_level_that_stays_after_an_alarm_raises_no_second_one_although_a_day_is_missing() -> None:
+    days = Days()
+    days.run(usual(10, size=0.1))
+    days.loud[:] = START + days.day * DAY + HOUR
+    days.run([15.0])
+    days.see(np.array([15.0]), hours=12)
+    assert np.isnan(days.run([15.0] * 3)).all()
+    assert np.isnan(days.see(np.array([15.0]))[0])
+    assert days.means.reference(days.own, counted=False)[0] == pytest.approx(15.0)
+
+
+def test_two_days_beyond_the_limit_in_opposite_directions_are_no_change() -> None:
+    days = Days()
+    days.run(usual(10, size=0.1))
+    assert days.run([5.0, 13.0, 10.0])[:2] == [-1.0, 1.0]
+
+
+def test_a_new_version_starts_at_its_own_level_after_a_long_trend() -> None:
+    days = Days()
+    days.run([10.0 + 0.3 * day for day in range(100)])
+    days.means.restart(days.own)
+    days.run([50.0, 50.0])
+    assert days.means.reference(days.own, counted=False)[0] == pytest.approx(50.0)
+
+
+@pytest.mark.parametrize("every", [6, 7, 24])
+def test_days_with_few_samples_are_learnt(every: int) -> None:
+    """One of them more or less is no gap."""
+    days, at = Days(), 0
+    days.own["usual_time"] = 0
+    while at < 40 * 24:
+        slot = START + at * HOUR
+        days.means.step(
+            np.ones(1), np.ones(1), slot, np.full(1, every * HOUR), days.born, days.loud, days.own, counted=False
+        )
+        at += every
+    assert int(days.own["means"][0] + days.own["waiting"][0]) >= 28

@@ -32,15 +32,18 @@ STEP = 5 * MINUTE
 CALM = np.ones(1, np.bool_)
 
 
-def run(cusum: ShareCusum, own: np.ndarray, shares: list[float], first: int = 0, limit: float = 8.0) -> list[float]:
-    """Return the highest CUSUM of each sample of 1000 requests with these shares of errors."""
+def run(
+    cusum: ShareCusum, own: np.ndarray, shares: list[float], first: int = 0, limit: float = 8.0,
+    requests: float = 1000.0,
+) -> list[float]:  # fmt: skip
+    """Return the highest CUSUM of each sample with these shares of errors among the requests."""
     totals = []
     passed = np.full(1, STEP)
     for number, share in enumerate(shares, first):
-        errors, requests, slot = np.array([1000 * share]), np.array([1000.0]), START + number * STEP
+        errors, total, slot = np.array([requests * share]), np.array([requests]), START + number * STEP
         nothing = np.zeros(1, np.bool_)
-        found = cusum.step(errors, requests, slot, passed, passed, limit, ~nothing, own)
-        cusum.learn(errors, requests, slot, found, limit, nothing, nothing, own)
+        found = cusum.step(errors, total, slot, passed, passed, limit, ~nothing, own)
+        cusum.learn(errors, total, slot, found, limit, nothing, nothing, own)
         totals.append(float(found.total[0]))
     return totals
 
@@ -222,3 +225,12 @@ def test_an_alarm_teaches_no_wandering_and_its_change_is_forgotten_when_it_begin
     found = ShareCusum().step(counts, requests, START, np.full(1, STEP), np.full(1, STEP), 10.0, ~CALM, own)
     ShareCusum.learn(counts, requests, START, found, 10.0, hit, hit, own)
     assert (own["beyond"][0], own["noise"][0]) == (0.0, 0.0)
+
+
+def test_a_rate_below_the_least_one_that_is_evaluated_does_not_wander() -> None:
+    """3e-5, which varies as binomial errors do, for two weeks: the evidence of a tenfold rate keeps its weight."""
+    cusum, draw = ShareCusum(), np.random.default_rng(17)
+    own = np.zeros(1, list(cusum.fields))
+    run(cusum, own, list(draw.binomial(1_000_000, 3e-5, 14 * 288) / 1_000_000), requests=1e6)
+    assert float(own["wander"][0]) < 1.0
+    assert max(run(cusum, own, [3e-4] * 6, 14 * 288, requests=1e6)) > 8.0
