@@ -11,10 +11,8 @@ the rise, and detects it afterwards.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
-import secrets
 from collections.abc import Callable
 
 import numpy as np
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from benchmarks.auto import START, Watch
+from benchmarks.draws import ar1, models_and_seed
 from bridge.domain.batch import EventKind
 from bridge.domain.times import HOUR, MINUTE
 
@@ -43,10 +42,7 @@ class Draw:
 
     def noise(self, phi: float) -> Floats:
         """Return AR(1) noise of unit variance."""
-        white = self.rng.standard_normal(self.shape)
-        for at in range(1, len(white)):
-            white[at] = phi * white[at - 1] + math.sqrt(1 - phi**2) * white[at]
-        return white
+        return ar1(self.rng, self.shape, phi)
 
     def heavy(self) -> Floats:
         """Return Student's t noise of unit variance, with three degrees of freedom."""
@@ -120,28 +116,23 @@ def measure(event: EventKind, columns: dict[str, Floats]) -> tuple[int, list[flo
 
 def main() -> None:
     """Print a line for each signal and rise, and the summary last."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", type=int, default=40)
-    parser.add_argument("--seed", type=int)
-    options = parser.parse_args()
-    seed = secrets.randbelow(10**6) if options.seed is None else options.seed
-    print(f"seed {seed}")
+    models, seed = models_and_seed(__doc__)
     result: dict[str, object] = {}
     total = 0
     for number, (name, (event, signal)) in enumerate(SIGNALS.items()):
         for size, days in RISES:
-            draw = Draw(seed, 10 * number + RISES.index((size, days)), size, days, options.models)
+            draw = Draw(seed, 10 * number + RISES.index((size, days)), size, days, models)
             false, delays = measure(event, signal(draw))
             total += false
             middle = float(np.median(delays)) if delays else None
             shown = "-" if middle is None else f"{middle:.1f} days"
             result[f"{name}, +{size:.0%} over {days} days"] = [false, len(delays), middle]
             print(
-                f"{name}, +{size:.0%} over {days} days: {len(delays)} of {options.models} detected, median {shown}; "
+                f"{name}, +{size:.0%} over {days} days: {len(delays)} of {models} detected, median {shown}; "
                 f"{false} false requests before", flush=True,
             )  # fmt: skip
-    quarters = len(result) * options.models * BEFORE / PER_DAY / 90
-    summary = {"seed": seed, "models": options.models, "false_per_quarter": round(total / quarters, 3)}
+    quarters = len(result) * models * BEFORE / PER_DAY / 90
+    summary = {"seed": seed, "models": models, "false_per_quarter": round(total / quarters, 3)}
     print(json.dumps({**summary, "gradual": result}))
 
 

@@ -10,9 +10,7 @@ is the beginning of an alarm; it is false before the change, and detects it unti
 
 from __future__ import annotations
 
-import argparse
 import json
-import secrets
 from collections.abc import Callable
 
 import numpy as np
@@ -21,6 +19,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from benchmarks.auto import START, Watch
+from benchmarks.draws import ar1, models_and_seed
 from bridge.domain.batch import EventKind
 from bridge.domain.times import MINUTE
 
@@ -39,10 +38,7 @@ class Draw:
 
     def noise(self, phi: float) -> Floats:
         """Return AR(1) noise of unit variance."""
-        white = self._rng.standard_normal(self.shape)
-        for at in range(1, len(white)):
-            white[at] = phi * white[at - 1] + np.sqrt(1 - phi**2) * white[at]
-        return white
+        return ar1(self._rng, self.shape, phi)
 
     def often(self, p: float) -> NDArray[np.bool_]:
         """Return what is true with probability p."""
@@ -115,18 +111,13 @@ def measure(event: EventKind, values: Floats) -> tuple[float, int]:
 
 def main() -> None:
     """Print a line for each signal, and the summary last."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", type=int, default=40)
-    parser.add_argument("--seed", type=int)
-    options = parser.parse_args()
-    seed = secrets.randbelow(10**6) if options.seed is None else options.seed
-    print(f"seed {seed}")
+    models, seed = models_and_seed(__doc__)
     result = {}
     for name, (event, signal) in SIGNALS.items():
-        false, detected = measure(event, signal(Draw(seed, options.models)))
+        false, detected = measure(event, signal(Draw(seed, models)))
         result[name] = {"false_per_quarter": round(false, 2), "detected": detected}
-        print(f"{name}: {false:.2f} false requests a quarter, {detected} of {options.models} detected", flush=True)
-    print(json.dumps({"seed": seed, "models": options.models, "proportions": result}))
+        print(f"{name}: {false:.2f} false requests a quarter, {detected} of {models} detected", flush=True)
+    print(json.dumps({"seed": seed, "models": models, "proportions": result}))
 
 
 if __name__ == "__main__":

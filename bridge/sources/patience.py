@@ -14,7 +14,7 @@ IN_A_ROW = 3  # queries without an answer in time, after which the server is pro
 SHOWN = 10  # reports of one failure of a query; each failure that takes the whole timeout is reported
 PROBE = "vector(1)"
 SHORTER, WITHOUT = "repeating it for a shorter time range", "continuing without its answer"
-LAST = f"{WITHOUT}; more failures of this kind are not reported"
+LAST = "; more failures of this kind are not reported"
 
 Report = Callable[[SourceError, str], None]  # a failed query, and what follows
 
@@ -62,7 +62,8 @@ class Patience:
     def _tell(self, failure: AttemptError, *, shorter: bool) -> None:
         times = self._reported[failure.query, failure.reason] = self._reported[failure.query, failure.reason] + 1
         if failure.reason == "timeout" or times <= SHOWN:
-            self._report(failure, SHORTER if shorter else LAST if times == SHOWN else WITHOUT)
+            follows = SHORTER if shorter else WITHOUT
+            self._report(failure, follows + LAST if times == SHOWN and failure.reason != "timeout" else follows)
 
     def _alive(self) -> bool:
         try:

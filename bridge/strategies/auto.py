@@ -283,13 +283,12 @@ class AutoStrategy(RetrainStrategy):
         if not begins.any():
             return
         side = np.where(begins[:, None], scores, 0.0).argmax(axis=1)
-        limit = self._limit if counted else self._maxima.limit
-        score = np.where(begins, scores[np.arange(len(own)), side] * limit, own["score"])
+        farthest = scores[np.arange(len(own)), side] * (self._limit if counted else self._maxima.limit)
         reference = means.reference(days, counted=counted)
         usual = reference if counted else backward(reference, batch, own["scale"] == LOGIT)
         for name, column in (("which", DAY_INDEX), ("side", 1 - 2 * (side + sides.start)), ("usual", usual)):
             own[name] = np.where(begins, column, own[name])
-        self._score(score, own)
+        self._score(np.where(begins, farthest, own["score"]), own)
         self._alarm(begins, np.zeros_like(begins), slot, own)
 
     @staticmethod
@@ -373,7 +372,8 @@ class AutoStrategy(RetrainStrategy):
 
     @staticmethod
     def _score(score: Floats, own: StateColumn) -> None:
-        own["score"], own["highest"] = score, np.where(own["on"], np.maximum(own["highest"], score), score)
+        best = np.where(own["which"] == DAY_INDEX, own["highest"], np.maximum(own["highest"], score))
+        own["score"], own["highest"] = score, np.where(own["on"], best, score)
 
     @staticmethod
     def _alarm(hit: Bools, loud: Bools, slot: Timestamp, own: StateColumn) -> None:

@@ -97,7 +97,7 @@ def test_a_failure_that_is_fast_is_not_reported_for_ever() -> None:
     for _ in range(2 * SHOWN):
         patience.failed(wrong, LATE)
     patience.failed(other, LATE)
-    assert server.reported == [*[WITHOUT] * (SHOWN - 1), LAST, WITHOUT]
+    assert server.reported == [*[WITHOUT] * (SHOWN - 1), WITHOUT + LAST, WITHOUT]
 
 
 def test_an_error_is_an_answer_to_the_probe() -> None:
@@ -122,3 +122,12 @@ def test_an_answer_that_comes_during_the_probe_counts() -> None:
     for _ in range(5):
         patience.failed(silence(), LATE)
     assert server.probes == 1
+
+
+def test_the_last_report_is_marked_as_the_last_whatever_follows() -> None:
+    server = Server()
+    patience = server.patience()
+    failure = failures.of_network("refused", "network")
+    for _ in range(SHOWN + 2):
+        patience.failed(failure, LATE, shorter=True)
+    assert server.reported == [*[SHORTER] * (SHOWN - 1), SHORTER + LAST]

@@ -81,3 +81,17 @@ def test_days_of_a_job_that_starts_at_varying_times_are_kept_apart(columns: dict
     assert story.state is not None
     days = story.state["days"]
     assert int(days["means"][0] + days["waiting"][0]) == 8
+
+
+def test_a_score_during_the_alarm_of_a_day_is_not_taken_for_that_of_the_day() -> None:
+    """The reason has the score of its own statistic."""
+    story, values = Story(EventKind.LATENCY), course(19, 61, sigma=0.2)
+    values[14 * DAY :] *= np.exp(np.linspace(0, 0.4, 5 * DAY))
+    story.run(values[: 14 * DAY])
+    for value in values[14 * DAY :]:
+        if story.see(value=value) == ["BREACHED"]:
+            break
+    reason = story.reason().split("; ")[1]
+    for _ in range(3):
+        assert story.see(value=2.0) == ["BREACHED"]
+    assert story.reason().split("; ")[1] == reason
