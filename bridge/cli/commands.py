@@ -38,6 +38,7 @@ def run() -> None:
     """Run the command line, and print each expected error as a message instead of a traceback."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupted)
+        sys.unraisablehook = _send_again
     try:
         app(prog_name="retrain-bridge")
     except ConfigError as error:
@@ -61,3 +62,11 @@ def _interrupted(_number: int, _frame: object) -> None:
 
     threading.Thread(target=WATCHDOG.interrupt, daemon=True).start()  # it waits for locks that this thread may hold
     raise KeyboardInterrupt
+
+
+def _send_again(dropped: sys.UnraisableHookArgs) -> None:
+    """Interrupt the main thread again if a finaliser received the interrupt: Python drops what one raises."""
+    if dropped.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(dropped)
+    elif not sys.is_finalizing() and (main := threading.main_thread().ident) is not None:
+        threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGINT)).start()  # once the finaliser has returned

@@ -33,6 +33,29 @@ def test_a_command_ends_although_a_query_would_wait_for_an_hour(tmp_path: Path) 
     assert b"Traceback" not in err
 
 
+def test_a_signal_that_arrives_inside_a_finaliser_is_not_lost(tmp_path: Path) -> None:
+    """Python prints what a finaliser raises, and drops it."""
+    script = tmp_path / "command.py"
+    script.write_text(
+        "import signal, threading\n"
+        "import typer\n"
+        "from bridge.cli import commands\n"
+        "class Finalised:\n"
+        "    def __del__(self):\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "app = typer.Typer()\n"
+        "@app.command()\n"
+        "def main():\n"
+        "    Finalised()\n"
+        "    threading.Event().wait(60)\n"
+        "commands.app = app\n"
+        "commands.run()\n"
+    )
+    done = subprocess.run([sys.executable, script], stderr=subprocess.PIPE, check=False, timeout=120)
+    assert done.returncode == 130
+    assert b"Traceback" not in done.stderr
+
+
 def _serve(server: socket.socket, asked: threading.Event) -> None:
     """Answer the first request, and no other. asked: set by the second one."""
     connection, _ = server.accept()
