@@ -27,7 +27,7 @@ from bridge.engine.requests.decider import Decider
 from bridge.engine.requests.episodes import EpisodeIndex, TickTransaction
 from bridge.engine.requests.lifecycle import RequestLifecycle
 from bridge.engine.requests.siblings import Placement
-from bridge.engine.state import alert_numbers, frozen_labels, logged, storms, strategy_state
+from bridge.engine.state import alert_numbers, frozen_labels, logged, storms, strategy_state, waiting
 from bridge.engine.state.restore import Restorer, StaleRows
 from bridge.engine.steps import Tick
 from bridge.ports import History, MetricSource, Pause, TickChanges, TickStore
@@ -359,6 +359,7 @@ class Engine:
                     *(chunk for rule in group.runs if (chunk := frozen_labels.chunk(rule, slot)) is not None),
                     *(chunk for rule in group.runs if (chunk := alert_numbers.chunk(rule, slot)) is not None),
                     *(chunk for rule in group.runs if (chunk := logged.chunk(rule, known, interval, slot)) is not None),
+                    *(chunk for rule in group.runs if (chunk := waiting.chunk(rule, interval, slot)) is not None),
                     *storm,
                 ],
                 sightings=[*self._dropped.sightings, *group.sightings()],

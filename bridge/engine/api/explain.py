@@ -24,10 +24,10 @@ from bridge.domain.rule import DEFAULT_SERVER, Group, Mode, RuleKind
 from bridge.domain.times import HOUR, Duration, Timestamp, format_duration, rfc3339
 from bridge.domain.verdict import Cause, Code
 from bridge.engine.access import EngineState
+from bridge.engine.api.first_verdict import awaited
 from bridge.engine.engine import Engine
 from bridge.engine.evaluation.evaluation import Evaluation, query_text
 from bridge.engine.evaluation.group import GroupEvaluator
-from bridge.engine.evaluation.never_judged import longest_of
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.replay.replay import Replay
 from bridge.engine.requests.episodes import retrained_at
@@ -243,8 +243,7 @@ def _of_rule(
         return
     code, cause = Code(now.code[row]), Cause(now.cause[row])
     if code is Code.INCONCLUSIVE:
-        awaited = _never_judged(run, row) or _awaited(run, row, cause)
-        text = f"inconclusive: {cause.word}; the state is kept{awaited}"
+        text = f"inconclusive: {cause.word}; the state is kept{awaited(run, row, cause)}"
         yield Check("verdict", passed=False, text=text)
     elif code is not Code.BREACHED:
         yield Check(
@@ -265,25 +264,6 @@ def _may_open(state: EngineState, run: RuleEvaluator, model: ModelKey) -> bool:
     """Return whether the rule would open an episode of the model, and request a retraining, if it fired."""
     evaluated = bool(run.last_evaluation) and _knows(run, model)
     return evaluated and run.rule.requests_retraining and model not in state.episode_index.episodes
-
-
-def _never_judged(run: RuleEvaluator, row: int) -> str:
-    if row not in run.never_judged():
-        return ""
-    elapsed, limit = format_duration(run.last_evaluation - int(run.live.since[row])), format_duration(run.patience)
-    return f"; there have been values for {elapsed} without a verdict, which should take at most {limit}"
-
-
-def _awaited(run: RuleEvaluator, row: int, cause: Cause) -> str:
-    """Return when a model that is still warming up can be judged, as far as the strategy states it."""
-    since = int(run.live.since[row])
-    longest = longest_of((run.strategy, *(part.strategy for part in run.parts)), run.rule.warm_up)
-    if cause is not Cause.WARMING_UP or since <= 0 or not longest:
-        return ""
-    return (
-        f"; nothing can be seen yet: verdicts are expected from {rfc3339(since + longest)} on,"
-        f" after {format_duration(longest)} of values"
-    )
 
 
 def _of_state(run: RuleEvaluator, row: int, slot: Timestamp) -> Check:

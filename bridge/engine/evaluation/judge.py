@@ -43,11 +43,6 @@ def judge(
     return verdicts
 
 
-def learn(strategy: RetrainStrategy, batch: EventBatch, state: StateColumn, rule: Rule, query: SignalQuery) -> None:
-    """Update a strategy's state with past samples, as `judge` does, without verdicts. Raises StrategyError."""
-    _evaluated(strategy, batch, state, _stale(batch, query) | _few(batch, rule))
-
-
 def _evaluated(strategy: RetrainStrategy, batch: EventBatch, state: StateColumn | None, unreliable: Bools) -> Verdicts:
     """Return the strategy's verdicts; state of the elements in `unreliable` is restored afterwards."""
     if state is None or not unreliable.any():

@@ -70,7 +70,7 @@ class RuleEvaluator:
     failures: number of failed evaluations in a row.
     touched: rows that may differ from the stored ones; None = any row may.
     state_slots: name of a stored chunk -> slot for which it was written.
-    logged: content that state/logged.py wrote last; None = unknown.
+    logged, waiting: content that state/logged.py and state/waiting.py wrote last; None = unknown.
     behind: name of a chunk that is not caught up after a start -> last slot it includes (state/backfill.py). Its
         strategy gets no live samples until then.
     tries: name of a chunk whose history query failed -> (number of attempts, slot from which to retry).
@@ -95,6 +95,7 @@ class RuleEvaluator:
     touched: list[Positions] | None = field(default_factory=list)
     state_slots: dict[str, Timestamp] = field(default_factory=dict)
     logged: tuple[int, str, bytes, bytes] | None = None
+    waiting: bytes | None = None
     behind: dict[str, Timestamp] = field(default_factory=dict)
     tries: dict[str, tuple[int, Timestamp]] = field(default_factory=dict)
     before: Before | None = None
@@ -178,7 +179,7 @@ class RuleEvaluator:
 
     def rollback(self) -> None:
         """Discard the staged state."""
-        self.staged, self.logged = self.live, None
+        self.staged, self.logged, self.waiting = self.live, None, None
         if (before := self.before) is not None:
             self.health, self.last_error, self.failures = before.health, before.last_error, before.failures
             self.last_evaluation, self.state_slots = before.last_evaluation, before.state_slots
@@ -234,7 +235,8 @@ class RuleEvaluator:
         answered = not causes
         unsure = np.flatnonzero(now.known & (now.cause != now.logged_cause) & answered)
         now.logged_cause[unsure] = now.cause[unsure]
-        note(now.since, now.code, now.cause, slot)
+        if not self.behind:
+            note(now.since, now.code, now.cause, slot)
         for judgement in judged.values():
             now.known[judgement.batch.index] = True
         first = judged.get(0)
@@ -269,7 +271,7 @@ class RuleEvaluator:
             unsure = np.flatnonzero(now.known & (now.cause != now.logged_cause))
             now.logged_cause[unsure] = now.cause[unsure]
         now.known[index] = True
-        if self.strategy is not None:
+        if self.strategy is not None and not self.behind:
             note(now.since, now.code, now.cause, batch.slot)
         return self._evaluation(batch.slot, unsure, batch, verdicts)
 
@@ -385,7 +387,8 @@ class RuleEvaluator:
 
     def never_judged(self) -> Positions:
         """Return the rows of models with samples for longer than `patience` and no verdict."""
-        return overdue(self.live.since, self.last_evaluation, self.patience)
+        since = np.where(self.live.known, self.live.since, 0)  # other models are only in history
+        return overdue(since, self.last_evaluation, self.patience)
 
 
 def _rows_of(batch: EventBatch, size: int) -> Positions | slice:

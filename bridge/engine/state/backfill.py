@@ -15,10 +15,11 @@ from bridge.domain.batch import EventBatch
 from bridge.domain.errors import SourceError, StrategyError
 from bridge.domain.rule import Group
 from bridge.domain.times import Duration, Timestamp
-from bridge.domain.verdict import Cause
+from bridge.domain.verdict import Cause, Code
 from bridge.engine.evaluation.answers import taken
 from bridge.engine.evaluation.inheritance import inherit
-from bridge.engine.evaluation.judge import learn
+from bridge.engine.evaluation.judge import judge
+from bridge.engine.evaluation.never_judged import note
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.state.strategy_state import COLD, StoredState, kept
 from bridge.ports import MetricSource
@@ -88,7 +89,7 @@ def _replay(
 
 
 def _learn(run: RuleEvaluator, item: StoredState, batch: EventBatch) -> None:
-    """Update a strategy's state with one batch of history."""
+    """Update a strategy's state with one batch of history, and note models without a verdict."""
     run.live.grow(len(run.table), run.strategy, run.parts)
     batch = taken(batch, run.rule)
     if item.live.state is not None and len(batch) and batch.cause is Cause.NONE:
@@ -96,8 +97,12 @@ def _learn(run: RuleEvaluator, item: StoredState, batch: EventBatch) -> None:
         if item.strategy.inherits:
             none_known = np.zeros(len(run.live.known), np.bool_)  # the stored state may be older than a known model
             inherit(item.strategy, state, batch.index, item.live.state, none_known, run.table)
-        learn(item.strategy, batch, state, run.rule, item.query)
+        verdicts = judge(item.strategy, batch, state, run.rule, item.query, np.zeros(len(batch), np.int64))
         item.live.state[batch.index] = state
+        since = run.live.since[batch.index]
+        one_of_many = np.full(len(batch), Code.INCONCLUSIVE, np.int8)  # the verdict of a condition is not the rule's
+        note(since, one_of_many if run.parts else verdicts.code, verdicts.cause, batch.slot)
+        run.live.since[batch.index] = since
 
 
 def _failed(

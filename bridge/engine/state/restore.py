@@ -16,7 +16,7 @@ from bridge.domain.times import Timestamp
 from bridge.engine.evaluation.expected_models import ExpectedModelsState
 from bridge.engine.evaluation.group import GroupEvaluator
 from bridge.engine.evaluation.rule import RuleEvaluator
-from bridge.engine.state import alert_numbers, frozen_labels, logged, storms, strategy_state
+from bridge.engine.state import alert_numbers, frozen_labels, logged, storms, strategy_state, waiting
 from bridge.ports import Sighting, Snapshot, StateChunk
 
 OldRuns = Mapping[tuple[str, str], RuleEvaluator]  # by name and fingerprint
@@ -143,6 +143,7 @@ class Restorer:
         strategy_state.restore(run, self._chunks)
         frozen_labels.restore(run, self._chunks)
         alert_numbers.restore(run, self._chunks)
+        waiting.restore(run, self._chunks)
         return run
 
 
