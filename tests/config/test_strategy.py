@@ -14,8 +14,9 @@ from bridge.domain.times import HOUR, MINUTE
 from bridge.files.yaml import Document, parse
 from bridge.strategies.base import RetrainStrategy, StrategyConfig
 from bridge.strategies.decay import DecayStrategy
-from bridge.strategies.registry import build
+from bridge.strategies.registry import build, strategies
 from bridge.strategies.threshold import ThresholdStrategy
+from tests.contracts.test_strategies import EXAMPLES
 
 
 def query(unit_ms: float = 1000.0, event: EventKind = EventKind.LATENCY, **exprs: str) -> SignalQuery:
@@ -136,3 +137,22 @@ def test_cheap_times_are_written_as_time_intervals() -> None:
         "'22h' is not a time; write hours and minutes with two digits each, 00:00 to 24:00"
     ]
     assert "must be a list" in spec("{decay: {max: 1, lead_time: 1d, cheap_times: nights}}", query(value="v"))[1][0]
+
+
+FILLED_IN = {
+    "adwin": "delta", "auto": "window samples sensitivity", "burn_rate": "window samples period", "chi_square": "n_min",
+    "cost_aware": "window samples error_cost horizon", "decay": "confidence min_coverage cheap_times cheap_saving",
+    "error_e_process": "window samples alpha restart", "ewma": "weight", "jensen_shannon": "n_min", "ks": "n_min",
+    "kswin": "", "page_hinkley": "delta threshold forget", "psi": "n_min", "seasonal_cusum": "k", "threshold": "",
+    "vote": "within", "wasserstein": "n_min",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(FILLED_IN))
+def test_a_new_parameter_does_not_make_a_rule_another_one(name: str) -> None:
+    """A rule's fingerprint contains the defaults that are filled in, except None: another one would end its episodes.
+
+    So a parameter that is added to a strategy has the default None.
+    """
+    filled = strategies()[name].Config.model_validate(EXAMPLES[name]).model_dump(mode="json", exclude_none=True)
+    assert [key for key in filled if key not in EXAMPLES[name]] == FILLED_IN[name].split()
