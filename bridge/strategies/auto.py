@@ -99,11 +99,11 @@ class AutoStrategy(RetrainStrategy):
         daily = DAILY * PROMISED[config.sensitivity] / QUARTER
         self._days = {width: DailyMeans(daily / width) for width in (1, 2)}
         self.state_dtype = np.dtype([
-            ("at", np.int64), ("cell", np.int64), ("seen", np.int64), ("sum", np.float64), ("samples", np.int32),
-            ("looked", np.int64), ("last", np.float64), ("sums", np.float64, (2,)), ("over", np.int64, (2,)),
+            ("at", np.int64), ("cell", np.int32), ("seen", np.int64), ("sum", np.float64), ("samples", np.int32),
+            ("looked", np.int64), ("last", np.float64), ("sums", np.float32, (2,)), ("over", np.int64, (2,)),
             ("on", np.bool_), ("loud", np.int64), ("known", np.bool_),
-            ("score", np.float64), ("highest", np.float64), ("usual", np.float64), ("which", np.int8),
-            ("side", np.int8), ("next", np.int64), ("requests", np.float64), ("low", np.float64), ("high", np.float64),
+            ("score", np.float64), ("highest", np.float64), ("usual", np.float32), ("which", np.int8),
+            ("side", np.int8), ("next", np.int64), ("requests", np.float64), ("low", np.float32), ("high", np.float32),
             ("scale", np.int8),
             ("habits", list(SeasonalBaseline.fields)), ("extremes", self._maxima.fields),
             ("hours", list(HourlyRange.fields)), ("shares", list(ShareCusum.fields)),
@@ -277,15 +277,14 @@ class AutoStrategy(RetrainStrategy):
         counted, days = VALUE not in batch.columns, own["days"]
         sides = slice(0, 1) if counted else self._sides(batch)
         means, born = self._days[sides.stop - sides.start], own["extremes"]["born"]
-        scores = both(means.step(sums, weights, slot, passed, born, own["loud"], days, counted=counted))[:, sides]
-        own["days"] = days
+        ended = means.step(sums, weights, slot, passed, born, own["loud"], days, counted=counted)
+        own["days"], scores = days, both(ended.score)[:, sides]
         begins = (scores > 1).any(axis=1) & ~own["on"]
         if not begins.any():
             return
         side = np.where(begins[:, None], scores, 0.0).argmax(axis=1)
         farthest = scores[np.arange(len(own)), side] * (self._limit if counted else self._maxima.limit)
-        reference = means.reference(days, counted=counted)
-        usual = reference if counted else backward(reference, batch, own["scale"] == LOGIT)
+        usual = ended.expected if counted else backward(ended.expected, batch, own["scale"] == LOGIT)
         for name, column in (("which", DAY_INDEX), ("side", 1 - 2 * (side + sides.start)), ("usual", usual)):
             own[name] = np.where(begins, column, own[name])
         self._score(np.where(begins, farthest, own["score"]), own)
@@ -389,8 +388,9 @@ class AutoStrategy(RetrainStrategy):
         conclusive = known & usable
         code[~conclusive], cause[conclusive] = Code.INCONCLUSIVE, Cause.NONE
         limit = np.full(len(batch), self._limit if counted else self._maxima.limit)
-        details = (memory[name].copy() for name in ("which", "side", "usual", "highest"))
-        bounds = (np.where(known, memory[name], np.nan) for name in ("low", "high"))
+        usual = memory["usual"].astype(np.float64)
+        details = (memory["which"].copy(), memory["side"].copy(), usual, memory["highest"].copy())
+        bounds = (np.where(known, memory[name].astype(np.float64), np.nan) for name in ("low", "high"))
         logit = memory["scale"] == LOGIT
         shown = bounds if counted else (scale.within(backward(bound, batch, logit), logit) for bound in bounds)
         return AutoVerdicts(code, cause, memory["score"].copy(), limit, *details, *shown)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.draws import ar1
 from bridge.domain.batch import EventKind
 from bridge.domain.times import HOUR, MINUTE
+from bridge.domain.verdict import Floats
 from tests.strategies.test_auto import START, Story, course
 
 DAY = 288  # samples
@@ -26,6 +28,34 @@ def test_a_latency_that_rises_over_five_days_is_found_before_it_has_risen_by_hal
     assert "; its mean over a day rose above the " in reason
     assert " of recent weeks (" in reason
     assert reason.endswith(" times as far as the limit)")
+
+
+def weekend(days: int, seed: int, models: int) -> Floats:
+    """Return latencies (days * 96, models) in seconds that are lower on two days of seven, with AR(0.5) noise."""
+    draw, count = np.random.default_rng(seed), days * 96
+    week = np.where(np.arange(count) // 96 % 7 >= 5, -0.3, 0.0)
+    return np.asarray(0.2 * np.exp(week[:, None] + 0.15 * ar1(draw, (count, models), 0.5)))
+
+
+def test_a_slow_rise_of_a_latency_that_is_lower_on_weekends_is_found() -> None:
+    """By a quarter over eight days, which is less than the weekly rhythm."""
+    values, found = weekend(26, 67, 20), np.zeros(20, np.bool_)
+    values[17 * 96 :] *= np.exp(np.minimum(np.arange(9 * 96) / (8 * 96), 1) * 0.22)[:, None]
+    story = Story(EventKind.LATENCY, 20, 15 * MINUTE)
+    for at, value in enumerate(values):
+        codes = story.see(value=value)
+        found |= np.array([at >= 17 * 96 and code == "BREACHED" for code in codes])
+    assert found.mean() >= 0.9
+
+
+def test_a_healthy_latency_that_is_lower_on_weekends_raises_no_alarm() -> None:
+    """Seven weeks of five models."""
+    story = Story(EventKind.LATENCY, 5, 15 * MINUTE)
+    for value in weekend(49, 68, 5):
+        story.see(value=value)
+    assert story.state is not None
+    assert (story.state["days"]["weekdays"]["weeks"] >= 3).all()
+    assert story.state["loud"].tolist() == [0] * 5
 
 
 @pytest.mark.parametrize(("side", "found"), [("up", False), ("down", True), ("both", True)])

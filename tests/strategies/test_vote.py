@@ -16,6 +16,7 @@ from bridge.domain.times import DAY, HOUR
 from bridge.domain.verdict import Cause, Code
 from bridge.files.yaml import Document, parse
 from bridge.strategies.registry import build
+from bridge.strategies.stats.seasonal_baseline import ALL_HOURS
 
 EXAMPLE: dict[str, Any] = {
     "at_least": 2,
@@ -141,7 +142,7 @@ def test_a_new_pipeline_begins_with_what_members_learn_from_siblings() -> None:
     member, siblings = build(StrategySpec("auto", {})), strategy.new_state(3)
     assert siblings is not None
     learnt = siblings["of0"]
-    learnt["habits"]["seen"], learnt["extremes"]["days"] = True, 9
+    learnt["habits"]["seen"], learnt["extremes"]["days"] = ALL_HOURS, 9
     learnt["extremes"]["mean"] = np.arange(3)[:, None, None]
     learnt["habits"]["noise"] = learnt["habits"]["spread"] = 1.0
     siblings["of0"], siblings["recent"] = learnt, 3

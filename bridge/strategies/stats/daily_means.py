@@ -1,13 +1,14 @@
 """Daily means: a slow change shows in the mean of a day before it shows in any sample.
 
 The mean of a day is compared with those of about four weeks, in units of their standard deviation. The limit is that of
-a prediction interval for one more observation: Hahn and Meeker, Statistical Intervals, Wiley 1991, chapter 4. The
-newest days are not learnt yet, so that a change which takes some days does not hide itself.
+a prediction interval for one more observation: Hahn and Meeker, Statistical Intervals, Wiley 1991, chapter 4. If the
+same weekdays predict it much better, it is compared with them. The newest days are not learnt yet, so that a change
+which takes some days does not hide itself.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +17,35 @@ from bridge.domain.times import DAY, HOUR, Timestamp
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
 from bridge.strategies.stats.trend import student
+from bridge.strategies.stats.weekday_means import WeekdayMeans
 
 MEMORY = 28  # days behind the reference and its standard deviation
 FEWEST = 7  # means before the next one is evaluated
 GUARD = 3  # days that are not learnt yet
+RHYTHM = 0.5  # variance of predictions from the same weekdays, relative to that of others, below which they are better
 AFTER = 4 * DAY  # how long the means after an alarm are neither evaluated nor learnt
 BOUND = 3.0  # standard deviations: more than that is not learnt from one day
 EARLIER = 6 * HOUR  # from the begin of a day to the time at which the model was first seen: nightly jobs vary a little
 WHOLE = 0.9  # least part of the usual time of a day for which a day must be observed: half a wave is no day
-LASTS = 2  # successive days beyond the limit that are no holiday
+FAR, BEGUN = 2, 1  # what a day beyond the limit adds to a run, and what one beyond HALF of it begins in a weekly rhythm
+HALF = 0.5  # slow changes begin small
+LASTS, WEEKLY_LASTS = 2 * FAR, 2 * FAR + BEGUN  # runs that are no holidays: in a weekly rhythm, these come in pairs
 GAIN = 0.2  # weight of the newest day in this usual time
 TINY = 1e-12  # standard deviation of constant means, relative to them
 
 Bools = NDArray[np.bool_]
+
+
+class EndedDay(NamedTuple):
+    """Result of a day that is over; both (k,).
+
+    score: distance from the expected mean, as a multiple of the limit, negative below it. NaN while the day continues,
+        and where it is not evaluated.
+    expected: mean of earlier days, an error rate if counted; NaN while the day continues.
+    """
+
+    score: Floats
+    expected: Floats
 
 
 class DailyMeans:
@@ -42,7 +59,8 @@ class DailyMeans:
         ("anchor", np.float64),  # all other means are relative to this one
         ("mean", np.float32), ("variance", np.float64), ("recent", np.float32, (GUARD, 2)), ("waiting", np.uint8),
         ("means", np.uint8), ("deviations", np.uint8),
-        ("run", np.int8),  # successive days beyond the limit, negative below it
+        ("recent_weekdays", np.uint8, (GUARD,)), ("weekdays", list(WeekdayMeans.fields)),
+        ("run", np.int8),  # successive days beyond the limit, FAR for each, negative below it
     )  # fmt: skip
 
     def __init__(self, p: float) -> None:
@@ -51,41 +69,39 @@ class DailyMeans:
     def step(
         self, sums: Floats, weights: Floats, slot: Timestamp, passed: NDArray[Any], born: NDArray[np.int64],
         loud: NDArray[np.int64], own: StateColumn, *, counted: bool,
-    ) -> Floats:  # fmt: skip
-        """Return the score (k,) of days that are over, as a multiple of the limit, and add a sample to the new day.
+    ) -> EndedDay:  # fmt: skip
+        """Evaluate days (k,) that are over, and add a sample to the new day; the state own (k,) is changed in place.
 
-        Scores are NaN while the day continues, and where it is not evaluated; negative below the reference. That of the
-        first day beyond the limit is at most 1: it may be a holiday. The state own (k,) is changed in place.
+        The scores of the first days beyond the limit are at most 1: they may be holidays.
         sums, weights: (k,), values and ones; or errors and requests, if counted.
         passed: (k,) ms since each model's last sample. born: (k,), its first sample. loud: (k,), its last alarm.
         """
         begin = born - EARLIER
-        over = (own["weight"] > 0) & ((slot - begin) // DAY != (slot - passed - begin) // DAY)
-        scores = np.full(len(own), np.nan)
+        day = (slot - passed - begin) // DAY
+        over = (own["weight"] > 0) & ((slot - begin) // DAY != day)
+        result = EndedDay(np.full(len(own), np.nan), np.full(len(own), np.nan))
         if over.any():
             ended = own[over]
             step = np.minimum(passed[over], HOUR) / DAY
             since = np.where(loud[over] > 0, slot - loud[over], AFTER + 2 * DAY)
-            scores[over] = self._close(ended, since, step, counted=counted)
+            result.score[over], result.expected[over] = self._close(ended, since, step, day[over] % 7, counted=counted)
             own[over] = ended
         own["sum"] += sums
         own["weight"] += weights
         own["time"] += np.minimum(passed, HOUR) / DAY
-        return scores
-
-    def reference(self, own: StateColumn, *, counted: bool) -> Floats:
-        """Return the mean of the days that are learnt (k,); an error rate if counted."""
-        mean = own["anchor"] + own["mean"]
-        return np.asarray(np.sin(np.clip(mean, 0, np.pi / 2)) ** 2 if counted else mean)
+        return result
 
     @staticmethod
     def restart(own: StateColumn) -> None:
-        """Learn the reference anew, and keep the standard deviation; own (k,) is changed in place."""
+        """Learn the means anew, and keep their standard deviations; own (k,) is changed in place."""
         for name in ("sum", "weight", "time", "mean", "waiting", "means", "run"):
             own[name] = 0
+        own["weekdays"]["weeks"] = 0
 
-    def _close(self, own: StateColumn, since: NDArray[np.int64], step: Floats, *, counted: bool) -> Floats:
-        """Return the scores (k,) of a day, learn from it, and begin a new one.
+    def _close(
+        self, own: StateColumn, since: NDArray[np.int64], step: Floats, weekday: NDArray[np.int64], *, counted: bool
+    ) -> EndedDay:
+        """Evaluate days (k,), learn from them, and begin new ones.
 
         since: (k,) ms since the last alarm, which makes means unusual. step: (k,), part of a day for which a sample
         stands, so that a day with one sample less is whole, too. The first day begins at any time, and is none.
@@ -95,45 +111,81 @@ class DailyMeans:
         gain = np.where(own["usual_time"] > 0, GAIN, 1.0)
         own["usual_time"] += gain * (own["time"] - own["usual_time"])
         own["anchor"] = np.where(whole & (own["means"] == 0), mean, own["anchor"])
-        delta = mean - own["anchor"] - own["mean"]
-        means, deviations = own["means"].astype(np.float64), own["deviations"]
-        size = np.sqrt(np.maximum(own["variance"], least) * (1 + 1 / np.maximum(means, 1)))
-        known = whole & (means > 0) & (deviations >= FEWEST - 1)
-        scores = np.where(known, delta / (size * self._limits[deviations]), np.nan)
+        scores, usual, weekly = self._compare(mean, weekday, least, own)
+        scores[~whole] = np.nan
         alarmed, far = since <= AFTER, np.abs(scores) > 1
-        run = _run(own["run"].astype(np.int64), scores, far, whole)
-        lasts = np.abs(run) >= LASTS
-        moved = far & ~alarmed & ((np.abs(run) > AFTER // DAY) | (lasts & (since <= AFTER + DAY)))
-        self._learn(mean, delta, whole, alarmed | far, own)
-        own["anchor"] = np.where(moved, mean, own["anchor"])
-        own["mean"], own["means"] = np.where(moved, 0, own["mean"]), np.where(moved, 1, own["means"])
+        run = _run(own["run"].astype(np.int64), scores, whole, weekly)
+        stays = (np.abs(run) >= LASTS) & (since <= AFTER + DAY)
+        moved = far & ~alarmed & ((np.abs(run) // FAR > AFTER // DAY) | stays)
+        self._learn(mean, weekday, whole, alarmed | far, own)
+        WeekdayMeans.forget(weekday, far & weekly, own["weekdays"])
+        _move(mean, weekday, moved, own)
         own["run"] = np.where(moved, 0, run)
         own["sum"], own["weight"], own["time"] = 0.0, 0.0, 0.0
-        return np.where(alarmed | moved, np.nan, np.where(lasts, scores, np.clip(scores, -1.0, 1.0)))
+        lasts = np.abs(run) >= np.where(weekly, WEEKLY_LASTS, LASTS)
+        shown = np.where(lasts, scores, np.clip(scores, -1.0, 1.0))
+        return EndedDay(
+            np.where(alarmed | moved, np.nan, shown),
+            np.sin(np.clip(usual, 0, np.pi / 2)) ** 2 if counted else usual,
+        )
 
-    def _learn(self, mean: Floats, delta: Floats, whole: Bools, odd: Bools, own: StateColumn) -> None:
+    def _compare(
+        self, mean: Floats, weekday: NDArray[np.int64], least: Floats, own: StateColumn
+    ) -> tuple[Floats, Floats, Bools]:
+        """Return the score of a day, its expected mean, and whether this is the one of its weekday.
+
+        All (k,). Scores are NaN while they are unknown.
+        """
+        level, means, deviations = mean - own["anchor"], own["means"].astype(np.float64), own["deviations"]
+        variance = np.maximum(own["variance"], least) * (1 + 1 / np.maximum(means, 1))
+        known = (means > 0) & (deviations >= FEWEST - 1)
+        scores = np.where(known, (level - own["mean"]) / (np.sqrt(variance) * self._limits[deviations]), np.nan)
+        week = own["weekdays"]
+        same, spread = WeekdayMeans.predict(weekday, least, week)
+        weekly = known & (spread < RHYTHM * np.minimum(variance, WeekdayMeans.rhythm(week)))
+        scores = np.where(weekly, (level - same) / (np.sqrt(spread) * self._limits[week["errors"]]), scores)
+        return scores, own["anchor"] + np.where(weekly, same, own["mean"]), weekly
+
+    def _learn(self, mean: Floats, weekday: NDArray[np.int64], whole: Bools, odd: Bools, own: StateColumn) -> None:
         """Learn a day at once while few are known; otherwise let it wait, and learn the oldest that waits.
 
         Odd days are not learnt, nor are those that wait then: they may belong to the same change.
         """
         own["waiting"] = np.where(odd, 0, own["waiting"])
-        fine, new = whole & ~odd, np.stack([mean - own["anchor"], delta], axis=1)
+        level = mean - own["anchor"]
+        fine, new = whole & ~odd, np.stack([level, level - own["mean"]], axis=1)
         few = own["means"] < FEWEST
         full = fine & ~few & (own["waiting"] == GUARD)
-        oldest = own["recent"][:, 0].astype(np.float64)
-        _add(np.where(few[:, None], new, oldest), (fine & few) | full, own)
-        recent, waits = own["recent"], np.flatnonzero(fine & ~few)
-        recent[full, :-1] = recent[full, 1:]
+        learnt = np.where(few[:, None], new, own["recent"][:, 0].astype(np.float64))
+        which, day = (fine & few) | full, np.where(few, weekday, own["recent_weekdays"][:, 0])
+        _add(learnt, which, own)
+        WeekdayMeans.learn(learnt[:, 0], day, which, own["weekdays"])
+        waits = np.flatnonzero(fine & ~few)
         own["waiting"][waits] = np.minimum(own["waiting"][waits] + 1, GUARD)
-        recent[waits, own["waiting"][waits].astype(np.int64) - 1] = new[waits]
-        own["recent"] = recent
+        for name, newest in (("recent", new), ("recent_weekdays", weekday)):
+            recent = own[name]
+            recent[full, :-1] = recent[full, 1:]
+            recent[waits, own["waiting"][waits].astype(np.int64) - 1] = newest[waits]
 
 
-def _run(run: NDArray[np.int64], scores: Floats, far: Bools, whole: Bools) -> NDArray[np.int64]:
-    """Return the number (k,) of successive whole days beyond the limit, negative if they are below it."""
-    side = np.where(far, np.sign(scores), 0.0).astype(np.int64)
-    longer = np.where(run * side > 0, run + side, side)
+def _run(run: NDArray[np.int64], scores: Floats, whole: Bools, weekly: Bools) -> NDArray[np.int64]:
+    """Return the run (k,) after a day: FAR for each successive whole day beyond the limit, negative below it.
+
+    In a weekly rhythm, a day beyond HALF of the limit begins a run with BEGUN.
+    """
+    size, sign = np.abs(scores), np.nan_to_num(np.sign(scores)).astype(np.int64)
+    first = sign * np.where(size > 1, FAR, np.where(weekly & (size > HALF), BEGUN, 0))
+    longer = np.where((size > 1) & (run * sign > 0), run + FAR * sign, first)
     return np.clip(np.where(whole, longer, run), -99, 99)
+
+
+def _move(mean: Floats, weekday: NDArray[np.int64], moved: Bools, own: StateColumn) -> None:
+    """Make the mean of a day (k,) the reference where a level has stayed; change own (k,) in place."""
+    own["anchor"] = np.where(moved, mean, own["anchor"])
+    own["mean"], own["means"] = np.where(moved, 0, own["mean"]), np.where(moved, 1, own["means"])
+    week = own["weekdays"]
+    week["weeks"][moved] = 0
+    WeekdayMeans.learn(np.zeros(len(own)), weekday, moved, week)
 
 
 def _mean(own: StateColumn, *, counted: bool) -> tuple[Floats, Floats]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
-from bridge.strategies.stats.seasonal_baseline import MAD
+from bridge.strategies.stats.seasonal_baseline import ALL_HOURS, MAD
 
 FEWEST = 3  # siblings
 ALIKE = 0.2  # standard deviation of the logarithm of the noise of siblings that are alike; more of it is no prior
@@ -23,7 +23,7 @@ def grown(siblings: StateColumn) -> NDArray[np.bool_]:
     """Return which siblings (k,) have been observed for long enough; none whose signal is an error rate in counts."""
     days = siblings["extremes"]["days"].max(axis=(1, 2))
     counted = siblings["shares"]["lived"] > 0
-    return np.asarray((days >= GROWN) & siblings["habits"]["seen"].all(axis=1) & ~counted)
+    return np.asarray((days >= GROWN) & (siblings["habits"]["seen"] == ALL_HOURS) & ~counted)
 
 
 def pool(former: StateColumn, residual: int) -> StateColumn:

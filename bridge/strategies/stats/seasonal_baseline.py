@@ -27,6 +27,7 @@ MAD = 1.2533  # standard deviation divided by mean deviation, sqrt(pi / 2)
 DRIFT = 3 * HOUR  # time constant of the means that show a wandering level
 WEEK = 7 * DAY  # time constant of the variance of those means
 CHANCE = 1.5  # multiple of the variance of independent noise that a week of it may show by chance
+ALL_HOURS = (1 << 24) - 1  # bits of all hours of a day
 MOST = 0.95  # highest correlation of neighbours
 
 
@@ -42,10 +43,13 @@ class Deviation(NamedTuple):
 
 
 class SeasonalBaseline:
-    """Seasonal baseline of many models. fields: dtype fields of one model's state; zero = never seen."""
+    """Seasonal baseline of many models. fields: dtype fields of one model's state; zero = never seen.
+
+    `seen` has a bit for each hour of the day.
+    """
 
     fields: tuple[Any, ...] = (
-        ("day", np.float32, (24,)), ("seen", np.bool_, (24,)), ("week", np.float32, (168,)), ("wander", np.float64),
+        ("day", np.float32, (24,)), ("seen", np.uint32), ("week", np.float32, (168,)), ("wander", np.float64),
         ("count", np.float32), ("spread", np.float32), ("variance", np.float64), ("product", np.float64),
         ("before", np.float32), ("noise", np.float32), ("drift", np.float32), ("excess", np.float32),
         ("fresh", np.uint16),  # number of the next sample of a new version, until its level is settled; 0 = settled
@@ -71,15 +75,15 @@ class SeasonalBaseline:
         own["week"][:, hour_of_week] += np.where(known, gain * (beyond - usual), 0.0)
         self._follow(beyond - usual, known, passed, own)
         level = own["day"][:, hour]
-        first = ~own["seen"][:, hour]
+        first = ~_has(own, hour)
         own["day"][:, hour] = np.where(first, values, level + _share(passed, DAYS) * (values - level))
-        own["seen"][:, hour] = True
+        own["seen"] |= np.uint32(1 << hour)
         return Deviation(z, expected)
 
     @staticmethod
     def far(values: Floats, own: StateColumn) -> NDArray[np.bool_]:
         """Return which values (k,) are more than a standard deviation from the usual level over the day."""
-        seen = own["seen"]
+        seen = own["seen"][:, None] >> np.arange(24, dtype=np.uint32) & 1 > 0
         level = np.where(seen, own["day"], 0.0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1) + own["wander"]
         return np.asarray(np.abs(values - level) > MAD * own["spread"])
 
@@ -119,9 +123,9 @@ class SeasonalBaseline:
         one, two = int(earlier) % 24, (int(earlier) + 1) % 24
         here = slot // HOUR % 24
         drawn = (1 - share) * own["day"][:, one] + share * own["day"][:, two]
-        both = own["seen"][:, one] & own["seen"][:, two]
+        both = _has(own, one) & _has(own, two)
         base = np.where(both, drawn, own["day"][:, here].astype(np.float64))
-        return np.where(both | own["seen"][:, here], base, np.nan)
+        return np.where(both | _has(own, here), base, np.nan)
 
     @staticmethod
     def _innovation(residual: Floats, known: NDArray[np.bool_], passed: NDArray[np.int64], own: StateColumn) -> Floats:
@@ -156,6 +160,11 @@ class SeasonalBaseline:
         fresh = np.minimum(squared, HUBER * variance)
         own["excess"] += np.where(known, _share(passed, WEEK) * (fresh - variance), 0.0)
         return np.asarray(z / np.sqrt(np.maximum(variance / CHANCE, 1.0)))
+
+
+def _has(own: StateColumn, hour: int) -> NDArray[np.bool_]:
+    """Return which models (k,) were seen at an hour of the day."""
+    return np.asarray(own["seen"] >> np.uint32(hour) & 1 > 0)
 
 
 def _share(passed: NDArray[np.int64], constant: Duration) -> Floats:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
 from bridge.domain.times import DAY, HOUR
-from bridge.strategies.stats.daily_means import AFTER, EARLIER, FEWEST, GUARD, DailyMeans
+from bridge.strategies.stats.daily_means import AFTER, EARLIER, FEWEST, GUARD, DailyMeans, EndedDay
 
 START = 1_700_006_400_000
 P = 0.005
@@ -34,10 +36,15 @@ class Days:
             found = self.means.step(
                 weight * values, np.full(len(values), weight), slot, passed, self.born, self.loud, self.own,
                 counted=self.counted,
-            )  # fmt: skip
+            ).score  # fmt: skip
             scores = np.where(np.isnan(found), scores, found)
         self.day += 1
         return scores
+
+    def reference(self) -> float:
+        """Return the mean of the days that one model has learnt."""
+        mean = float(self.own["anchor"][0] + self.own["mean"][0])
+        return math.sin(mean) ** 2 if self.counted else mean
 
     def run(self, values: list[float], weight: float = 1.0) -> list[float]:
         """Return the score of each day of one model; the first hour of a next day ends the last one."""
@@ -67,7 +74,7 @@ def test_a_score_is_a_distance_in_units_of_a_prediction_interval(counted: bool) 
     limit = size * stats.t.isf(P, FEWEST - 1)
     assert np.isnan(scores[:FEWEST]).all()
     assert scores[FEWEST] == pytest.approx((last - past.mean()) / limit, rel=1e-4)
-    reference = days.means.reference(days.own, counted=counted)[0]
+    reference = days.reference()
     assert reference == pytest.approx(np.sin(past.mean()) ** 2 if counted else past.mean(), rel=1e-5)
 
 
@@ -178,7 +185,7 @@ def test_one_odd_day_after_an_alarm_is_no_new_level() -> None:
     days.loud[:] = START + days.day * DAY + HOUR
     days.run([10.0] * 4)
     assert days.run([15.0, 10.0])[0] == 1.0
-    assert days.means.reference(days.own, counted=False)[0] == pytest.approx(10.0, abs=0.2)
+    assert days.reference() == pytest.approx(10.0, abs=0.2)
 
 
 def test_a_level_that_stays_after_an_alarm_raises_no_second_one_although_a_day_is_missing() -> None:
@@ -189,7 +196,7 @@ def test_a_level_that_stays_after_an_alarm_raises_no_second_one_although_a_day_i
     days.see(np.array([15.0]), hours=12)
     assert np.isnan(days.run([15.0] * 3)).all()
     assert np.isnan(days.see(np.array([15.0]))[0])
-    assert days.means.reference(days.own, counted=False)[0] == pytest.approx(15.0)
+    assert days.reference() == pytest.approx(15.0)
 
 
 def test_two_days_beyond_the_limit_in_opposite_directions_are_no_change() -> None:
@@ -203,7 +210,7 @@ def test_a_new_version_starts_at_its_own_level_after_a_long_trend() -> None:
     days.run([10.0 + 0.3 * day for day in range(100)])
     days.means.restart(days.own)
     days.run([50.0, 50.0])
-    assert days.means.reference(days.own, counted=False)[0] == pytest.approx(50.0)
+    assert days.reference() == pytest.approx(50.0)
 
 
 @pytest.mark.parametrize("every", [6, 7, 24])
@@ -218,3 +225,176 @@ def test_days_with_few_samples_are_learnt(every: int) -> None:
         )
         at += every
     assert int(days.own["means"][0] + days.own["waiting"][0]) >= 28
+
+
+RHYTHM = np.array([0.0, 0.0, 0.0, 0.0, 0.0, -10.0, -10.0])
+RARE = 0.1 / 90  # the strategy's own: once in ten quarters
+
+
+def rhythm(days: int) -> Floats:
+    return RHYTHM[np.arange(days) % 7][:, None]
+
+
+def weekly(days: int, models: int = 1, seed: int = 81) -> Floats:
+    """Return means of days (days, models) that are lower on two days of seven."""
+    return 20 + rhythm(days) + np.random.default_rng(seed).normal(size=(days, models))
+
+
+def ended(days: Days, value: Floats, hour: int = 0) -> EndedDay:
+    """Add a sample at an hour of the next day, and return the result of the day that may be over then."""
+    slot, passed = START + days.day * DAY + hour * HOUR, np.full(len(days.own), HOUR)
+    weights = np.full(len(days.own), 1e4 if days.counted else 1.0)
+    return days.means.step(
+        value * weights, weights, slot, passed, days.born, days.loud, days.own, counted=days.counted
+    )  # fmt: skip
+
+
+def alarms(values: Floats, days: Days | None = None) -> NDArray[np.int64]:
+    """Return 1 or -1 for each day (days, k) at whose end an alarm begins, otherwise 0; its time is handed back."""
+    days = days or Days(values.shape[1])
+    days.means, found = DailyMeans(RARE), []
+    for value in [*values, values[-1]]:
+        scores = np.nan_to_num(days.see(value))
+        begins = np.abs(scores) > 1
+        days.loud = np.where(begins, START + (days.day - 1) * DAY, days.loud)
+        found.append(np.where(begins, np.sign(scores), 0).astype(np.int64))
+    return np.array(found[1:])
+
+
+def test_a_day_of_a_weekly_rhythm_is_compared_with_the_same_weekday() -> None:
+    """Compared with scipy: the interval of one more observation, with a mean for each weekday of three weeks."""
+    values = weekly(25, seed=85)[:, 0]
+    values[24] = 21.0
+    scores = Days().run(values.tolist())
+    learnt = values[:21].reshape(3, 7)
+    deviation = np.sqrt(((learnt - learnt.mean(axis=0)) ** 2).sum() / 14)
+    limit = deviation * np.sqrt(1 + 1 / 3) * stats.t.isf(P, 14)
+    assert scores[24] == pytest.approx((21 - learnt[:, 3].mean()) / limit, rel=1e-4)
+
+
+def test_a_weekly_rhythm_does_not_hide_a_slow_rise() -> None:
+    """A mean that rises by a standard deviation each day, after three weeks: found about as soon as without rhythm."""
+    values = weekly(30, 400) + np.maximum(np.arange(30) - 20, 0)[:, None]
+    found = [alarms(each) > 0 for each in (values, values - rhythm(30))]
+    assert all(one.any(axis=0).mean() > 0.95 for one in found)
+    late, soon = (float(np.median(one.argmax(axis=0))) for one in found)
+    assert late - soon <= 1
+
+
+def test_a_healthy_weekly_rhythm_raises_as_few_alarms_as_none() -> None:
+    values = weekly(90, 2000)
+    assert (alarms(values) != 0).sum() < 20  # 0.01 in a quarter
+    assert (alarms(values - rhythm(90)) != 0).sum() < 20
+
+
+def test_models_younger_than_a_fortnight_are_compared_with_all_days() -> None:
+    """Two days that are higher than their weekdays, but no higher than other days."""
+    values = weekly(21, 50)
+    values[12:14] += 10
+    assert (alarms(values) == 0).all()
+
+
+def test_a_level_that_stays_raises_one_alarm_in_one_direction() -> None:
+    """Not another one in the weeks after, at the same weekdays."""
+    values = weekly(60, 200)
+    values[30:] += 10
+    found = alarms(values)[30:]
+    assert (found.sum(axis=0) == np.abs(found).sum(axis=0)).all()
+    assert ((found == 1).sum(axis=0) == 1).mean() > 0.98
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4])
+def test_the_weekdays_of_an_incident_raise_no_alarm_a_week_later(length: int) -> None:
+    """Neither a second one, nor one in the other direction. Holidays come in pairs, so three days are an incident."""
+    values = weekly(60, 200)
+    values[29 : 29 + length] += 10
+    found = alarms(values)[29:]
+    assert (found[: length + 1] == 1).any(axis=0).mean() == pytest.approx(float(length > 2), abs=0.1)
+    assert (found[length + 1 :] == 0).all(axis=0).mean() > 0.98
+
+
+def test_a_day_beyond_half_of_the_limit_begins_a_change_of_a_weekly_rhythm() -> None:
+    """Without it, the second day beyond the limit is one of two holidays."""
+    values = weekly(31, 200)
+    values[29:] += 10
+    sudden, begun = values.copy(), values.copy()
+    begun[28] += 3.5
+    assert (alarms(sudden)[:30] != 0).any(axis=0).mean() < 0.1
+    assert (alarms(begun)[30] == 1).mean() > 0.8
+
+
+def test_a_day_beyond_half_of_the_limit_and_one_beyond_that_of_all_days_are_no_two_days() -> None:
+    """The weekday of the second one is unknown."""
+    values, days = weekly(31, 200), Days(200)
+    values[28], values[29] = values[28] + 3.5, values[29] + 40
+    days.means = DailyMeans(RARE)
+    for value in values[:30]:
+        days.see(value)
+    begun, days.own["weekdays"]["weeks"][:, 1] = days.own["run"] == 1, 0
+    assert begun.sum() > 50
+    assert (days.see(values[30])[begun] == 1).all()
+
+
+def test_weekends_that_change_for_good_raise_at_most_one_alarm() -> None:
+    values = weekly(70, 200)
+    values[42:] -= rhythm(70)[42:]
+    assert (np.abs(alarms(values)[42:]).sum(axis=0) <= 1).all()
+
+
+def test_a_weekday_that_changes_for_good_is_learnt_anew() -> None:
+    """The first such day is a holiday; a week later, it is no longer odd, nor are the other days dropped."""
+    values = weekly(70, 50)
+    values[48::7] += 10
+    days = Days(50)
+    assert (alarms(values, days) == 0).all()
+    mean = days.own["anchor"] + days.own["weekdays"]["mean"][:, 6]
+    assert float(np.abs(mean - 20).max()) < 3
+
+
+def test_a_weekday_that_is_unknown_is_compared_with_all_days() -> None:
+    """The model was never observed for a whole Wednesday; other weekdays are known."""
+    values, days = weekly(32, 50), Days(50)
+    for day, value in enumerate(values[:31]):
+        days.see(value, hours=2 if day % 7 == 2 and day < 30 else 24)
+    assert (days.own["weekdays"]["errors"] >= FEWEST).all()
+    reference = days.own["anchor"] + days.own["mean"]
+    expected = ended(days, values[31]).expected
+    assert expected == pytest.approx(reference)
+    assert (expected < 19).all()
+    days.see(values[31])
+    assert np.median(ended(days, values[31]).expected) == pytest.approx(20, abs=0.5)
+
+
+def test_a_new_version_learns_its_weekdays_anew_and_keeps_their_deviation() -> None:
+    """Its rhythm may be another one: no alarm in its first weeks; a rise in the third is found."""
+    days = Days(100)
+    alarms(weekly(28, 100), days)
+    before = days.own["weekdays"]["deviation"].copy()
+    days.means.restart(days.own)
+    assert (days.own["weekdays"]["deviation"] == before).all()
+    values = 50 + weekly(21, 100, seed=83) - 0.5 * rhythm(21)
+    values[17:] += np.arange(3, 15, 3)[:, None]
+    found = alarms(values, days)
+    assert (found[:17] == 0).mean(axis=0).mean() > 0.99
+    assert (found[17:] == 1).any(axis=0).mean() > 0.9
+
+
+def test_a_weekly_rhythm_of_an_error_rate_is_known() -> None:
+    """2 % on weekdays, 1 % on weekends: 1.5 % is a rise on a weekend, and none on weekdays."""
+    values = np.where(rhythm(31) < 0, 0.01, 0.02)[:, [0, 0]] + np.random.default_rng(84).normal(0, 2e-4, (31, 2))
+    values[25:28, 0], values[22:25, 1] = [0.0235, 0.015, 0.015], 0.015
+    days = Days(2, counted=True)
+    rises = np.array([days.see(value, 1e4) > 1 for value in values])[1:]
+    assert np.flatnonzero(rises[:, 0]).tolist() == [27]
+    assert not rises[:, 1].any()
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_the_expected_mean_is_that_of_the_weekday(counted: bool) -> None:
+    """Also of a day beyond the limit, which is not learnt; in the unit of the mean, and NaN until the day is over."""
+    days, values = Days(counted=counted), weekly(28)[:, 0] / (100 if counted else 1)
+    days.run(values.tolist(), 1e4)
+    days.see(values[:1] * 2, 1e4)
+    usual = 0.2 if counted else 20.0
+    assert float(ended(days, values[:1]).expected[0]) == pytest.approx(usual, rel=0.07)
+    assert np.isnan(ended(days, values[:1], hour=1).expected).all()

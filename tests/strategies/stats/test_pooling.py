@@ -12,7 +12,7 @@ from bridge.strategies.auto_verdicts import RESIDUAL_INDEX
 from bridge.strategies.base import StateColumn
 from bridge.strategies.stats.pooling import FEWEST, GROWN, grown, pool
 from bridge.strategies.stats.scale import LOGIT, UNCHANGED
-from bridge.strategies.stats.seasonal_baseline import MAD
+from bridge.strategies.stats.seasonal_baseline import ALL_HOURS, MAD
 
 STRATEGY = AutoStrategy(AutoConfig())
 
@@ -24,7 +24,7 @@ def siblings(count: int = 5, seed: int = 1) -> StateColumn:
     draw = np.random.default_rng(seed)
     habits, extremes = state["habits"], state["extremes"]
     habits["day"] = 10 + np.sin(2 * np.pi * np.arange(24) / 24) + draw.normal(0, 5, (count, 1))
-    habits["seen"], habits["count"] = True, 5000
+    habits["seen"], habits["count"] = ALL_HOURS, 5000
     habits["variance"], habits["product"] = 4.0, 2.0
     habits["noise"] = habits["spread"] = 2 / MAD
     extremes["days"], extremes["hours"] = GROWN + 2, 48
@@ -84,7 +84,7 @@ def test_few_young_and_counted_siblings_teach_nothing() -> None:
     former = siblings()
     assert grown(former).all()
     former["extremes"]["days"][0] = GROWN - 1
-    former["habits"]["seen"][1, 5] = False
+    former["habits"]["seen"][1] ^= 1 << 5
     former["shares"]["lived"][2] = 1
     assert grown(former).tolist() == [False, False, False, True, True]
     few = pool(former[: FEWEST - 1], RESIDUAL_INDEX)

@@ -72,7 +72,7 @@ def test_after_a_move_the_level_is_the_mean_of_all_samples_since_and_z_has_varia
 def test_a_value_is_far_beyond_one_standard_deviation_from_the_mean_of_its_day() -> None:
     """Hours that were never seen do not count, and a level that wanders moves all of them."""
     own = np.zeros(3, list(SeasonalBaseline.fields))
-    own["day"][:, :4], own["seen"][:, :2] = [1.0, 3.0, 9.0, 9.0], True
+    own["day"][:, :4], own["seen"] = [1.0, 3.0, 9.0, 9.0], 0b11
     own["spread"] = 1 / MAD
     own["wander"][2] = 2.0
     assert SeasonalBaseline.far(np.array([2.9, 3.1, 3.1]), own).tolist() == [False, True, False]
