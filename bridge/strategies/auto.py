@@ -24,7 +24,7 @@ from bridge.strategies.auto_verdicts import (
 from bridge.strategies.base import RetrainStrategy, StateColumn
 from bridge.strategies.stats import scale
 from bridge.strategies.stats.block_maxima import BlockMaxima, Peaks, forget
-from bridge.strategies.stats.confirmation import ALMOST, confirmed
+from bridge.strategies.stats.confirmation import ALMOST, confirmed, confirmed_by_any, needed_score
 from bridge.strategies.stats.counts import CountingConfig, Counts, counts, take_due
 from bridge.strategies.stats.daily_means import DailyMeans
 from bridge.strategies.stats.hourly_range import HourlyRange
@@ -40,6 +40,7 @@ QUARTER = 90  # days
 PROMISED = {"low": 0.3, "normal": 1.0, "high": 6.0}  # false requests of a model in QUARTER
 CONFIRMED = {"low": 2.0, "normal": 12.0, "high": 54.0}  # quiet days in QUARTER with a peak that counts if confirmed
 LONE = (0.3, 0.03, 0.3, 0.0)  # shares of PROMISED at which each statistic raises an alarm without confirmation
+REPEATS = {1: (0, 0, 0, 0), 2: (1, 1, 0, 1)}  # by directions that count: whether correlated noise confirms statistics
 LONE_BURST = 0.3  # the same for the excess of errors
 DAILY = 0.1  # the same for the mean of a day
 UNEXPECTED = 1.0  # score of the residual below which a value is no higher than expected
@@ -342,8 +343,8 @@ class AutoStrategy(RetrainStrategy):
     ) -> None:  # fmt: skip
         """Set alarms by the highest score (k, 4, s) among the sides that count.
 
-        A score above the limit must be confirmed by another in the same direction, within an hour or in the next
-        window, unless it is above that of a lone score: noise with heavy tails has lone peaks, and incidents last.
+        A score must be confirmed by another in the same direction, within an hour or in the next window, unless it is
+        above the limit of a lone score: noise with heavy tails has lone peaks, and incidents last.
         """
         sides, limit = self._sides(batch), self._maxima.limit
         scores = np.where(np.isnan(peaks.score), -np.inf, peaks.score)
@@ -351,11 +352,10 @@ class AutoStrategy(RetrainStrategy):
         index, rows = seen.argmax(1), np.arange(len(own))
         best, width = seen[rows, index], scores.shape[2]
         which, side = index // width, index % width
-        over = (scores > limit).any(axis=1)
-        recent = slot - own["over"][:, sides] <= np.maximum(passed, HOUR)[:, None]
-        own["over"][:, sides] = np.where(over, slot, own["over"][:, sides])
-        lone = (scores > peaks.lone).any(axis=(1, 2))
-        hit = (best > limit) & (own["on"] | lone | (over & recent).any(axis=1))
+        repeats = np.outer(self._baseline.correlation(passed, own["habits"]), REPEATS[width])
+        needed = needed_score(limit, peaks.lone[:, [VALUE_INDEX]], repeats)
+        twice = confirmed_by_any(scores, needed, slot, passed, own["over"][:, sides])
+        hit = (best > limit) & (own["on"] | twice | (scores > peaks.lone).any(axis=(1, 2)))
         begins = hit & ~own["on"]
         if begins.any():
             sign = 1 - 2 * (side + sides.start)

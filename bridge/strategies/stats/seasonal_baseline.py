@@ -28,7 +28,8 @@ DRIFT = 3 * HOUR  # time constant of the means that show a wandering level
 WEEK = 7 * DAY  # time constant of the variance of those means
 CHANCE = 1.5  # multiple of the variance of independent noise that a week of it may show by chance
 ALL_HOURS = (1 << 24) - 1  # bits of all hours of a day
-MOST = 0.95  # highest correlation of neighbours
+MOST = 0.95  # highest correlation of neighbours that whitening removes
+HIGHEST = 0.99  # highest correlation of neighbours
 
 
 class Deviation(NamedTuple):
@@ -88,6 +89,14 @@ class SeasonalBaseline:
         return np.asarray(np.abs(values - level) > MAD * own["spread"])
 
     @staticmethod
+    def correlation(passed: NDArray[np.int64], own: StateColumn) -> Floats:
+        """Return the correlation (k,) of residuals an hour apart, or of neighbours if they are further apart.
+
+        passed: (k,) ms since each model's last sample.
+        """
+        return np.asarray(_phi(own, HIGHEST) ** (HOUR / np.minimum(passed, HOUR)))
+
+    @staticmethod
     def move(own: StateColumn) -> None:
         """Keep season and noise, and learn the level anew from the next sample on; own (k,) is changed in place."""
         own["day"] += own["wander"][:, None]
@@ -137,7 +146,7 @@ class SeasonalBaseline:
         before = np.where(passed <= HOUR, own["before"], 0.0)
         own["variance"] += gain * (clipped * clipped - own["variance"])
         own["product"] += gain * (clipped * before - own["product"])
-        phi = np.clip(own["product"] / np.maximum(own["variance"], 1e-300), 0.0, MOST)
+        phi = _phi(own, MOST)
         innovation = residual - phi * before
         size = MAD * own["noise"]
         z = np.where(known & (count > FEW), np.clip(innovation / np.maximum(size, 1e-12), -CLIP, CLIP), np.nan)
@@ -165,6 +174,12 @@ class SeasonalBaseline:
 def _has(own: StateColumn, hour: int) -> NDArray[np.bool_]:
     """Return which models (k,) were seen at an hour of the day."""
     return np.asarray(own["seen"] >> np.uint32(hour) & 1 > 0)
+
+
+def _phi(own: StateColumn, most: float) -> Floats:
+    """Return the correlation (k,) of the residuals of neighbours, at most `most`."""
+    return np.asarray(np.clip(own["product"] / np.maximum(own["variance"], 1e-300), 0.0, most))
+
 
 
 def _share(passed: NDArray[np.int64], constant: Duration) -> Floats:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 from scipy import stats
 
-from bridge.domain.times import MINUTE
+from bridge.domain.times import DAY, HOUR, MINUTE
 from bridge.strategies.stats.seasonal_baseline import MAD, SeasonalBaseline
 
 START = 1_700_006_400_000  # Wednesday, 15 November 2023, 00:00 UTC
@@ -76,3 +77,30 @@ def test_a_value_is_far_beyond_one_standard_deviation_from_the_mean_of_its_day()
     own["spread"] = 1 / MAD
     own["wander"][2] = 2.0
     assert SeasonalBaseline.far(np.array([2.9, 3.1, 3.1]), own).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(("minutes", "memory"), [(5, 0.0), (5, 1.0), (5, 3.0), (30, 3.0), (60, 3.0)])
+def test_the_correlation_is_that_of_residuals_an_hour_apart(minutes: int, memory: float) -> None:
+    """AR(1) noise whose correlation falls to 1 / e within `memory` hours, in windows of so many minutes."""
+    draw, models, step = np.random.default_rng(33), 100, minutes * MINUTE
+    phi = math.exp(-step / HOUR / memory) if memory else 0.0
+    habits = SeasonalBaseline()
+    own = np.zeros(models, list(habits.fields))
+    noise, passed, residuals = draw.standard_normal(models), np.full(models, step), []
+    for position in range(14 * 1440 // minutes):
+        noise = phi * noise + math.sqrt(1 - phi * phi) * draw.standard_normal(models)
+        residuals.append(noise - habits.step(noise, START + position * step, passed, own).expected)
+    found, last = float(np.median(habits.correlation(passed, own))), np.array(residuals)[-6 * DAY // step :]
+    per_window = float((last[1:] * last[:-1]).sum() / (last * last).sum())
+    hour = max(per_window, 0.0) ** (60 / minutes)
+    print(found, hour)
+    assert found == pytest.approx(hour, abs=0.05)
+
+
+def test_windows_of_more_than_an_hour_count_as_uncorrelated() -> None:
+    habits = SeasonalBaseline()
+    own = np.zeros(1, list(habits.fields))
+    passed = np.array([6 * HOUR])
+    for position in range(200):
+        habits.step(np.array([10.0 + position % 40]), START + position * 6 * HOUR, passed, own)
+    assert habits.correlation(passed, own).tolist() == [0.0]
