@@ -44,8 +44,8 @@ def confirmed_by_any(
 def needed_score(limit: float, lone: Floats, repeats: Floats) -> Floats:
     """Return the scores (k, n, s) that are needed to confirm each other, between `limit` and that of a lone one.
 
-    repeats: (k, n), correlation of the noise within the time in which scores confirm each other. Its square is the share
-    of a score that the earlier one explains (coefficient of determination); only the rest is confirmation.
+    repeats: (k, n), correlation of the noise within the time in which scores confirm each other. Its square is the
+    share of a score that the earlier one explains (coefficient of determination); only the rest is confirmation.
     lone: (k, 1, s).
     """
     return np.asarray(limit + (repeats**2)[:, :, None] * (lone - limit))

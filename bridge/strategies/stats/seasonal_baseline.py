@@ -181,7 +181,6 @@ def _phi(own: StateColumn, most: float) -> Floats:
     return np.asarray(np.clip(own["product"] / np.maximum(own["variance"], 1e-300), 0.0, most))
 
 
-
 def _share(passed: NDArray[np.int64], constant: Duration) -> Floats:
     """Return the weight of a sample after `passed` ms with this time constant."""
     return np.asarray(-np.expm1(-passed / constant))

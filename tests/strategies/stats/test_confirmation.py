@@ -49,7 +49,8 @@ def run_any(scores: list[list[list[float]]], passed: int = STEP) -> list[bool]:
     ]
 
 
-UP, OTHER_UP, DOWN, QUIET = [[3.0, 0], [0, 0]], [[0, 0], [3.0, 0]], [[0, 3.0], [0, 0]], [[1.0, 1.0], [1.0, 1.0]]
+UP, OTHER_UP = [[3.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [3.0, 0.0]]
+DOWN, QUIET = [[0.0, 3.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]]
 
 
 def test_any_statistic_confirms_a_score_in_the_same_direction() -> None:
