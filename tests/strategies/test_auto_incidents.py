@@ -83,3 +83,15 @@ def test_a_second_rise_at_the_same_hour_of_a_later_day_is_found(
     world.begins(length * SLOT, size)
     world.begins(days * DAY - length * SLOT)
     assert world.begins(2 * HOUR, second) >= 0.9 * MODELS
+
+
+@pytest.mark.parametrize("second", [2.0, 4.0])
+def test_a_rise_three_hours_after_a_larger_one_is_found(quiet: Latencies, second: float) -> None:
+    """The first one is over, and so is its alarm."""
+    world = Latencies(quiet.state.copy(), quiet.now, np.random.default_rng(73))
+    world.begins(10 * HOUR)
+    assert world.begins(2 * HOUR, 5.0) == MODELS
+    world.begins(3 * HOUR)
+    found = world.begins(2 * HOUR, second)
+    print(f"{found} of {MODELS}")
+    assert found > MODELS / 2

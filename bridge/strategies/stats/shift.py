@@ -16,9 +16,10 @@ FRIDAY = 8 * DAY + DAY // 2  # since 1970-01-01, noon
 
 
 def cusum(z: Floats, slot: Timestamp, born: NDArray[np.int64], sums: Floats) -> Floats:
-    """Add z (k,) to the sums (k, 2) of rises and falls in place, and return these.
+    """Add z (k,) to the sums (k, 2) of rises and falls in place, and return those that are evidence.
 
-    They are NaN where z is unknown, and on the first weekend of a life.
+    They are NaN where z is unknown, and on the first weekend of a life; 0 where z lowers the sum, so that an alarm does
+    not last for as long as a large sum takes to fall.
 
     born: (k,), times of the first samples.
     """
@@ -27,7 +28,7 @@ def cusum(z: Floats, slot: Timestamp, born: NDArray[np.int64], sums: Floats) -> 
     if _weekend(slot):
         known &= (slot - born >= WEEK)[:, None]
     sums[:] = np.where(known, np.maximum(sums + np.where(known, step, 0.0), 0.0), sums)
-    return np.where(known, sums, np.nan)
+    return np.where(known, np.where(step > 0, sums, 0.0), np.nan)
 
 
 def _weekend(slot: Timestamp) -> bool:

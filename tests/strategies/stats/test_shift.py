@@ -18,8 +18,15 @@ def test_sums_are_those_of_page() -> None:
     shown = cusum(np.array([1.0, 1.0, np.nan]), WEDNESDAY, born, sums)
     expected = [[2 * (1 - ALLOWANCE), 0.0], [1 - ALLOWANCE, 2 - ALLOWANCE - 1 - ALLOWANCE], [0.0, 0.0]]
     assert sums == pytest.approx(np.array(expected))
-    assert shown[:2] == pytest.approx(sums[:2])
+    assert shown[:2] == pytest.approx(np.array([[2 * (1 - ALLOWANCE), 0.0], [1 - ALLOWANCE, 0.0]]))
     assert np.isnan(shown[2]).all()
+
+
+def test_a_sum_that_falls_is_no_evidence() -> None:
+    """Once the shift is over, a large sum takes hours to fall; an alarm would last as long, and hide the next shift."""
+    sums, born = np.zeros((1, 2)), np.full(1, WEDNESDAY)
+    shown = [cusum(np.array([z]), WEDNESDAY, born, sums)[0, 0] for z in (4.0, 4.0, 0.2, -1.0, 4.0)]
+    assert shown == pytest.approx([3.55, 7.1, 0.0, 0.0, 3 * 3.55 - 0.25 - 1.45])
 
 
 def test_the_first_weekend_of_a_life_adds_nothing() -> None:
