@@ -7,14 +7,15 @@ on two days of seven), and AR(1) noise; one number every `step` seconds, a seed 
 judges, as in the engine, and a request is the beginning of an alarm at least six hours after the last one. Errors are
 binomial.
 
-With --data: rules that name no strategy are backtested over the labelled series of DIR (its start_prometheus.sh starts
-a real Prometheus, its score.py counts), by the command line, with a cooldown of six hours. The last line is one JSON
-object.
+With --data: rules with each sensitivity are backtested over the labelled series of DIR (its start_prometheus.sh starts
+a real Prometheus, its score.py counts), by the command line, with a cooldown of six hours: once for each version of the
+pipelines that are served side by side, and once for all together. The last line is one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -36,6 +37,7 @@ from bridge.domain.model import ModelTable
 from bridge.domain.rule import StrategySpec
 from bridge.domain.times import DAY, HOUR, MINUTE, SECOND
 from bridge.domain.verdict import Code
+from bridge.strategies.auto import PROMISED
 from bridge.strategies.registry import build
 from tests.support.processes import free_port
 
@@ -162,22 +164,24 @@ SIGNALS_OF = {
 Model = dict[str, Any]
 
 
-def rules_for(models: list[Model], version: str) -> dict[str, Any]:
-    """Return a rule without a strategy for each signal that is some model's primary one, over those models only."""
+def rules_for(models: list[Model], sensitivity: str) -> dict[str, Any]:
+    """Return a rule for each signal that is some model's primary one, over those models only."""
     group: dict[str, Any] = {"name": "labelled", "interval": "5m", "signals": {}, "rules": []}
     for name, query in SIGNALS_OF.items():
         projects = {item["project"].replace(".", "[.]") for item in models if name in item["primary"].split("|")}
         if projects:
-            chosen = f"project=~'{'|'.join(sorted(projects))}',version='{version}'"
+            versions = sorted({item["version"] for item in models})
+            chosen = f"project=~'{'|'.join(sorted(projects))}',version=~'{'|'.join(versions)}'"
             text = json.dumps(query).replace("LABELS", "project, pipeline, version").replace("MODELS", chosen)
             group["signals"][name] = json.loads(text)
-            group["rules"].append({"retrain": f"Auto-{name}", "signal": name, "cooldown": "6h"})
+            rule = {"retrain": f"Auto-{name}", "signal": name, "strategy": {"auto": {"sensitivity": sensitivity}}}
+            group["rules"].append({**rule, "cooldown": "6h"})
     return {"groups": [group]}
 
 
-def backtest(url: str, models: list[Model], version: str, end: int, folder: Path) -> str:
-    """Return the decisions of a backtest over models of one version, as JSON lines."""
-    (folder / "rules.yml").write_text(json.dumps(rules_for(models, version)))
+def backtest(url: str, models: list[Model], sensitivity: str, end: int, folder: Path) -> str:
+    """Return the decisions of one backtest over models, as JSON lines."""
+    (folder / "rules.yml").write_text(json.dumps(rules_for(models, sensitivity)))
     config = {
         "global": {"query_offset": "0s"}, "prometheus": {"url": url}, "rule_files": ["rules.yml"],
         "route": {"receiver": "log"}, "receivers": [{"name": "log", "log_configs": [{}]}],
@@ -192,10 +196,11 @@ def backtest(url: str, models: list[Model], version: str, end: int, folder: Path
     return (folder / "decisions.jsonl").read_text()
 
 
-def labelled(data: Path, part: str) -> dict[str, Any]:
-    """Return scores by family; versions served side by side are backtested separately."""
+def labelled(data: Path, part: str, sensitivity: str = "normal", *, apart: bool = True) -> dict[str, Any]:
+    """Return scores by family. apart: backtest versions that are served side by side one by one."""
     labels = json.loads((data / part / "labels.json").read_text())
-    port, told = free_port(), ""
+    models, port = labels["models"], free_port()
+    versions = sorted({item["version"] for item in models}) if apart else [None]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         started = subprocess.run(
@@ -203,13 +208,17 @@ def labelled(data: Path, part: str) -> dict[str, Any]:
             stdout=subprocess.PIPE, text=True, check=True, timeout=120,
         )  # fmt: skip
         try:
-            for version in sorted({item["version"] for item in labels["models"]}):
-                models = [item for item in labels["models"] if item["version"] == version]
-                told += backtest(f"http://127.0.0.1:{port}", models, version, labels["end"], folder)
+            decisions = [
+                backtest(
+                    f"http://127.0.0.1:{port}", [item for item in models if version in {item["version"], None}],
+                    sensitivity, labels["end"], folder,
+                )
+                for version in versions
+            ]  # fmt: skip
         finally:
             os.kill(int(started.stdout.split()[-1]), signal.SIGTERM)
-        (folder / "decisions.jsonl").write_text(told)
-        families = ["", *sorted({item["family"] for item in labels["models"]})]
+        (folder / "decisions.jsonl").write_text("".join(decisions))
+        families = ["", *sorted({item["family"] for item in models})]
         return {family or "all": score(data, part, folder, family) for family in families}
 
 
@@ -247,7 +256,11 @@ def main() -> None:
     result["requests_until_doubled"] = errors_doubled(50, options.models, options.seed)
     print(f"errors: {result['quiet']['errors']} a quarter; requests {result['requests_until_doubled']}", flush=True)
     if options.data:
-        result["labelled"] = labelled(options.data, options.part)
+        result["labelled"] = {}
+        for sensitivity, apart in itertools.product(PROMISED, (True, False)):
+            name = f"{sensitivity}, {'versions apart' if apart else 'one run'}"
+            result["labelled"][name] = labelled(options.data, options.part, sensitivity, apart=apart)
+            print(f"{name}: {result['labelled'][name]['all']}", flush=True)
     print(json.dumps(result))
 
 
