@@ -61,5 +61,7 @@ def explain(
             echo(f"  {_MARKS[check['passed']]} {check['name']}: {check['text']}")
         if item["helped"]:
             echo(f"      {item['helped']}")
+        if item["detects"]:
+            echo(f"      {item['detects']}")
         for command in item["repeat"]:
             echo_lines(f"      {command}")

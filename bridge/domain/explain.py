@@ -29,6 +29,7 @@ class Explanation:
     repeat: one shell command per query that repeats it at the same time.
     recomputed: True if the explanation was recomputed from history instead of read from stored state.
     helped: how many retrainings that the rule led to helped, in words; "" = none has a recovery verdict.
+    detects: what the rule detects on the model so far, and from when the rest, in words; "" = all, or unknown.
     """
 
     rule: str
@@ -39,6 +40,7 @@ class Explanation:
     repeat: tuple[str, ...]
     recomputed: bool = False
     helped: str = ""
+    detects: str = ""
 
 
 def curl(url: str, query: str, at: Timestamp) -> str:

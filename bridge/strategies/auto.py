@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bridge.domain.batch import ERRORS, VALUE, EventBatch, EventKind
 from bridge.domain.times import DAY, HOUR, MINUTE, Timestamp, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
+from bridge.strategies import auto_stages
 from bridge.strategies.auto_verdicts import (
     CHANGE_INDEX,
     DAY_INDEX,
@@ -119,12 +120,10 @@ class AutoStrategy(RetrainStrategy):
         state = np.zeros(len(former), former.dtype)
         for name in ("scale", "habits", "extremes", "shares", "days"):
             state[name] = former[name]
-        habits, extremes, shares, days = (state[name] for name in ("habits", "extremes", "shares", "days"))
-        SeasonalBaseline.move(habits)
-        forget(extremes, VALUE_INDEX)
-        ShareCusum.restart(shares)
-        DailyMeans.restart(days)
-        state["habits"], state["extremes"], state["shares"], state["days"] = habits, extremes, shares, days
+        SeasonalBaseline.move(state["habits"])
+        forget(state["extremes"], VALUE_INDEX)
+        ShareCusum.restart(state["shares"])
+        DailyMeans.restart(state["days"])
         return state
 
     def newcomer(self, siblings: StateColumn) -> StateColumn:
@@ -236,7 +235,6 @@ class AutoStrategy(RetrainStrategy):
         likely = odd & (change.total >= self._limit / 2)
         self._alarm(hit, likely, slot, own)
         self._range_by_hour.mark(likely | own["on"] | ((own["loud"] > 0) & (slot - own["loud"] < DAY)), hours)
-        own["shares"], own["hours"], own["extremes"] = shares, hours, extremes
         self._add_to_day(errors, requests, slot, passed, batch, own)
 
     def _look_at_values(self, slot: Timestamp, batch: EventBatch, own: StateColumn) -> None:
@@ -247,7 +245,6 @@ class AutoStrategy(RetrainStrategy):
         passed = np.where(own["looked"] > 0, slot - own["looked"], self._window)
         habits = own["habits"]
         surprise = self._baseline.step(numbers, slot, passed, habits)
-        own["habits"] = habits
         change = np.where(own["looked"] > 0, numbers - forward(own["last"], batch, logit), np.nan)
         own["last"], own["looked"] = mean, slot
         shift = cusum(surprise.z, slot, own["extremes"]["born"], own["sums"])
@@ -255,7 +252,6 @@ class AutoStrategy(RetrainStrategy):
         statistics = np.stack([both(numbers), both(change), shift, both(residual)], 1)
         extremes, sides = own["extremes"], self._sides(batch)
         peaks = self._maxima.step(statistics[:, :, sides], slot, extremes, sides)
-        own["extremes"] = extremes
         hours, days = own["hours"], extremes["days"][:, CHANGE_INDEX, sides.start]
         margin = MAD * habits["spread"] * (0.5 + 2.0 / (days + 1.0))
         outside = self._range_by_hour.step(numbers, margin, slot, passed, hours)
@@ -267,7 +263,6 @@ class AutoStrategy(RetrainStrategy):
         self._bounds(peaks, surprise.expected, batch, own)
         self._evaluate(peaks, surprise.expected, slot, passed, batch, own)
         self._range_by_hour.mark(own["on"], hours)
-        own["hours"] = hours
         self._add_to_day(numbers, np.ones(len(own)), slot, passed, batch, own)
 
     def _add_to_day(
@@ -398,3 +393,7 @@ class AutoStrategy(RetrainStrategy):
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
         """Return how the value differs from its usual behaviour, in the signal's unit."""
         return describe(batch, position, verdicts)
+
+    def detects(self, state: StateColumn) -> str:
+        """Return what is detected so far, as auto_stages.detects does."""
+        return auto_stages.detects(state, self._window)

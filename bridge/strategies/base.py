@@ -97,6 +97,10 @@ class RetrainStrategy(ABC):
         """Return when the models of `state` (k,) are expected to cross a limit, seen from `slot`."""
         return None
 
+    def detects(self, state: StateColumn) -> str:
+        """Return what is detected so far on the model of `state` (1,), and from when the rest; "" = all, or unknown."""
+        return ""
+
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
         """Return verdicts (k,) for the k elements of `batch` and update their `state` (k,) in place.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from bridge.domain.explain import Explanation
@@ -35,6 +37,14 @@ def test_a_past_instant_is_reported_as_recomputed(
     monkeypatch.setattr(site.queries, "explain", lambda *_: [found], raising=False)
     out = command("explain", "shop/ranking/7", "--at=now-5m")[1]
     assert out == f"Drifted at {rfc3339(AT)} (recomputed from history with the present rules): verdict: ok\n"
+
+
+def test_what_a_rule_does_not_detect_yet_follows_the_checks(command: Command) -> None:
+    """In the JSON as a field."""
+    out = command("explain", "shop/ranking/7")[1].splitlines()
+    assert out[-2:] == ["      detects sudden changes so far; shifts from noon on", "      curl x"]
+    (item,) = json.loads(command("explain", "shop/ranking/7", "--output=json")[1])
+    assert item["detects"] == "detects sudden changes so far; shifts from noon on"
 
 
 def test_explain_takes_names_with_slashes(command: Command, site: Site) -> None:

@@ -22,6 +22,7 @@ DRIVES = set("\x1b\x07\x9b\r\u202e\x00\x7f")
 CHECK = {"name": EVIL, "passed": True, "text": EVIL}
 EXPLAINED = {
     "rule": EVIL, "slot": EVIL, "answer": EVIL, "checks": [CHECK], "repeat": [EVIL], "recomputed": True, "helped": EVIL,
+    "detects": EVIL,
 }  # fmt: skip
 REQUEST = dict.fromkeys(
     (

@@ -220,7 +220,8 @@ class FakeQueries:
     def explain(self, model: ModelKey, rule: str = "", at: Timestamp = 0) -> list[Explanation]:
         self.asked.append((model, rule, at))
         checks = (Check("query", True, "answered"), Check("verdict", False, "ok: drift 0.1, limit 0.6"))
-        return [Explanation("Drifted", model, AT, "verdict: ok: drift 0.1, limit 0.6", checks, ("curl x",))]
+        answer, detects = "verdict: ok: drift 0.1, limit 0.6", "detects sudden changes so far; shifts from noon on"
+        return [Explanation("Drifted", model, AT, answer, checks, ("curl x",), detects=detects)]
 
     def repeat(self, decision: Decision) -> list[str]:
         return [f"curl {decision.query}"]

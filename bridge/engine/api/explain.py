@@ -24,7 +24,7 @@ from bridge.domain.rule import DEFAULT_SERVER, Group, Mode, RuleKind
 from bridge.domain.times import HOUR, Duration, Timestamp, format_duration, rfc3339
 from bridge.domain.verdict import Cause, Code
 from bridge.engine.access import EngineState
-from bridge.engine.api.first_verdict import awaited
+from bridge.engine.api.first_verdict import awaited, detected
 from bridge.engine.engine import Engine
 from bridge.engine.evaluation.evaluation import Evaluation, query_text
 from bridge.engine.evaluation.group import GroupEvaluator
@@ -212,7 +212,9 @@ class Explainer:
             for text in query.exprs.values()
         )
         helped = "" if recomputed else _helped(self.history.verdicts().get(run.rule.name, {}))
-        return Explanation(run.rule.name, model, slot, answer, tuple(checks), repeat, recomputed, helped)
+        row = run.table.find(model)
+        detects = detected(run, row) if row is not None and _knows(run, model) else ""
+        return Explanation(run.rule.name, model, slot, answer, tuple(checks), repeat, recomputed, helped, detects)
 
 
 def _helped(verdicts: Mapping[RecoveryVerdict, int]) -> str:

@@ -1,9 +1,9 @@
-"""Text about the first verdict on a model: what it waits for, and until when."""
+"""Text about the first verdicts on a model: what they wait for, and what they do not detect yet, until when."""
 
 from __future__ import annotations
 
 from bridge.domain.times import format_duration, rfc3339
-from bridge.domain.verdict import Cause
+from bridge.domain.verdict import Cause, Code
 from bridge.engine.evaluation.never_judged import longest_of
 from bridge.engine.evaluation.rule import RuleEvaluator
 
@@ -11,6 +11,23 @@ from bridge.engine.evaluation.rule import RuleEvaluator
 def awaited(run: RuleEvaluator, row: int, cause: Cause) -> str:
     """Return what an inconclusive verdict waits for, as a clause that begins with a semicolon; empty if unknown."""
     return _reading(run, cause) or _never_judged(run, row) or _warm_up(run, row, cause)
+
+
+def detected(run: RuleEvaluator, row: int) -> str:
+    """Return what a rule with a verdict on a model detects so far, and from when the rest; "" = all, or unknown."""
+    now = run.live
+    if now.code[row] == Code.INCONCLUSIVE:
+        return ""
+    parts = [(run.strategy, now.state, "")]
+    parts += [
+        (part.strategy, own.state, f"{part.query.name}: ") for part, own in zip(run.parts, now.parts, strict=True)
+    ]
+    told = [
+        (name, strategy.detects(state[row : row + 1]))
+        for strategy, state, name in parts
+        if strategy is not None and state is not None
+    ]
+    return "; ".join(name + text for name, text in told if text)
 
 
 def _reading(run: RuleEvaluator, cause: Cause) -> str:

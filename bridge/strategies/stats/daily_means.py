@@ -168,6 +168,17 @@ class DailyMeans:
             recent[waits, own["waiting"][waits].astype(np.int64) - 1] = newest[waits]
 
 
+def known_from(own: np.void, born: Timestamp, looked: Timestamp) -> Timestamp:
+    """Return about when enough whole days of a model are known to evaluate the next one, 0 = now.
+
+    born, looked: times of its first and its latest sample.
+    """
+    missing = int(own["means"] == 0) + max(FEWEST - 1 - int(own["deviations"]), 0)
+    begin = born - EARLIER
+    first = max((looked - begin) // DAY, 1)  # the first day is not whole
+    return begin + (first + missing) * DAY if missing else 0
+
+
 def _run(run: NDArray[np.int64], scores: Floats, whole: Bools, weekly: Bools) -> NDArray[np.int64]:
     """Return the run (k,) after a day: FAR for each successive whole day beyond the limit, negative below it.
 

@@ -31,6 +31,13 @@ def cusum(z: Floats, slot: Timestamp, born: NDArray[np.int64], sums: Floats) -> 
     return np.where(known, np.where(step > 0, sums, 0.0), np.nan)
 
 
+def evaluated_from(instant: Timestamp, born: Timestamp) -> Timestamp:
+    """Return the first time from `instant` on at which sums are evidence, in the life of a model since `born`."""
+    if not _weekend(instant) or instant - born >= WEEK:
+        return instant
+    return min(instant - (instant - FRIDAY) % WEEK + WEEKEND, born + WEEK)
+
+
 def _weekend(slot: Timestamp) -> bool:
     """Return whether it is Saturday or Sunday in some time zone."""
     return (slot - FRIDAY) % WEEK < WEEKEND

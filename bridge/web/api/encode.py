@@ -194,6 +194,7 @@ def explanation(item: Explanation) -> structs.Explanation:
     return structs.Explanation(
         **item.model.labels(), rule=item.rule, slot=time_or_none(item.slot), answer=item.answer,
         recomputed=item.recomputed, repeat=list(item.repeat), helped=item.helped,
+        detects=item.detects,
         checks=[structs.Check(name=check.name, passed=check.passed, text=check.text) for check in item.checks],
     )  # fmt: skip
 

@@ -161,7 +161,10 @@ class Check(Body):
 
 
 class Explanation(Body):
-    """Explanation why a request was sent or not."""
+    """Explanation why a request was sent or not.
+
+    helped, detects: in words, or empty.
+    """
 
     project: str
     pipeline: str
@@ -172,6 +175,7 @@ class Explanation(Body):
     recomputed: bool
     repeat: list[str]
     helped: str
+    detects: str
     checks: list[Check]
 
 

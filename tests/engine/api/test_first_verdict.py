@@ -1,4 +1,4 @@
-"""What is said of models without a verdict: what is awaited, and until when."""
+"""What is said of models without a verdict, or with one that does not detect everything yet: until when."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bridge.domain.batch import EventBatch
-from bridge.domain.rule import StrategySpec
+from bridge.domain.rule import Condition, StrategySpec
 from bridge.domain.times import HOUR, SECOND, rfc3339
 from bridge.domain.verdict import Cause, Code, Verdicts
 from bridge.engine.api.explain import Explainer
@@ -114,3 +114,38 @@ def test_models_that_are_only_in_history_are_not_reported() -> None:
         assert queries(world).never_judged() == [("g", "Drifted", 1)]
     finally:
         Slow.history = history
+
+
+def detects(world: World, at: int = 0) -> str:
+    (found,) = Explainer(world.engine, world.store, lambda _: "http://p:9090").explain(A, "", at)
+    return found.detects
+
+
+def test_a_model_with_verdicts_states_what_is_not_detected_yet() -> None:
+    """Now, and at a past instant as of then; nothing while there is no verdict, or no value."""
+    world = World(group(replace(rule(), strategy=StrategySpec("auto", {})), interval=HOUR))
+    for hour in range(11):
+        world.tick({A: 0.1 + 0.01 * (hour % 3)})
+        assert detects(world).startswith("detects sudden changes so far; unusual values from ") == (hour >= 9)
+    assert detects(world, world.now) == detects(world)
+    assert detects(world, world.now - 5 * HOUR) == ""
+    world.tick({B: 0.1})
+    assert detects(world) == ""
+
+
+def test_a_condition_that_does_not_detect_everything_is_named_by_its_signal() -> None:
+    """The other one has a limit, which detects everything at once."""
+    conditions = (
+        Condition("drift", StrategySpec("auto", {})), Condition("errors", StrategySpec("threshold", {"max": 0.5})),
+    )  # fmt: skip
+    world = World(group(rule("Both", limit=None, conditions=conditions, at_least=2), interval=HOUR))
+    for hour in range(10):
+        world.say({A: 0.1 + 0.01 * (hour % 3)})
+        world.tick({A: 0.1}, signal="errors")
+    assert detects(world).startswith("drift: detects sudden changes so far; unusual values from ")
+
+
+def test_a_strategy_that_states_nothing_detects_everything() -> None:
+    world = World(group(rule()))
+    world.tick({A: 0.1})
+    assert detects(world) == ""

@@ -228,6 +228,7 @@ def test_an_explanation_has_its_checks_in_order(site: Site) -> None:
     found = site.data("/api/v1/explain?project=shop&pipeline=ranking&version=7&at=2023-11-14T22:13:20Z")
     (one,) = found["explanations"]
     assert (one["rule"], one["answer"], one["repeat"]) == ("Drifted", "verdict: ok: drift 0.1, limit 0.6", ["curl x"])
+    assert (one["helped"], one["detects"]) == ("", "detects sudden changes so far; shifts from noon on")
     assert [(check["name"], check["passed"]) for check in one["checks"]] == [("query", True), ("verdict", False)]
     assert site.queries.asked == [(ModelKey("shop", "ranking", "7"), "", AT)]
     assert site.http.get("/api/v1/explain?project=shop").status_code == 400

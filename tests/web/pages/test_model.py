@@ -71,6 +71,12 @@ def test_the_page_of_a_hostile_model_escapes_it(site: Site) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;/a&#34;b&amp;c/d/1?#" in page.text
 
 
+def test_the_page_states_what_a_rule_does_not_detect_yet(site: Site) -> None:
+    """Below the answer of `explain`."""
+    page = re.sub("<[^>]+>", "", site.http.get("/model", params=ASKED).text)
+    assert "coverage \N{EN DASH} detects sudden changes so far; shifts from noon on" in page
+
+
 def test_an_unknown_model_is_not_found(site: Site) -> None:
     """The page explains why; a missing label is a 400."""
     site.queries.told, site.queries.records = [], []
