@@ -15,6 +15,7 @@ from bridge.strategies import auto_stages
 from bridge.strategies.auto_verdicts import (
     CHANGE_INDEX,
     DAY_INDEX,
+    EXCESS_INDEX,
     RESIDUAL_INDEX,
     SHIFT_INDEX,
     STATISTICS,
@@ -212,11 +213,9 @@ class AutoStrategy(RetrainStrategy):
         change = self._cusum.step(errors, requests, slot, passed, own["seen"], self._limit, ~own["on"], shares)
         own["looked"], own["seen"], own["known"] = slot, 0, change.known
         days = extremes["days"][:, 0, 0]
-        outside = self._range_by_hour.step(
-            change.near, change.error * (0.5 + 2.0 / (days + 1.0)) / 3, slot, passed, hours
-        )
-        missing = np.full(len(own), np.nan)
-        statistics = np.stack([change.near, change.excess, missing, missing], axis=1)[:, :, None]
+        margin = change.error * (0.5 + 2.0 / (days + 1.0)) / 3
+        outside = self._range_by_hour.step(change.near, margin, slot, passed, hours)
+        statistics = np.stack([change.near, change.excess, *np.full((2, len(own)), np.nan)], axis=1)[:, :, None]
         peaks = self._bursts.step(statistics, slot, extremes, slice(0, 1))
         scores = peaks.score[:, :, 0]
         # The peaks of a counter that seldom steps stay unknown (NaN); nothing then speaks against a rise.
@@ -230,7 +229,8 @@ class AutoStrategy(RetrainStrategy):
         self._cusum.learn(errors, requests, slot, change, self._limit, odd, hit, shares)
         self._score(score, own)
         own["usual"] = np.where(own["on"] & ~hit, own["usual"], change.usual)
-        own["which"] = np.where(own["on"] & ~hit, own["which"], VALUE_INDEX)
+        which = np.where(burst * self._limit > total, EXCESS_INDEX, VALUE_INDEX)
+        own["which"] = np.where(own["on"] & ~hit, own["which"], which)
         own["low"] = own["high"] = np.where(change.known, change.usual, np.nan)
         likely = odd & (change.total >= self._limit / 2)
         self._alarm(hit, likely, slot, own)

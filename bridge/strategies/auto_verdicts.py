@@ -14,6 +14,7 @@ from bridge.strategies.detector import in_unit
 
 STATISTICS = ("value", "change", "shift", "residual")
 VALUE_INDEX, CHANGE_INDEX, SHIFT_INDEX, RESIDUAL_INDEX = range(4)
+EXCESS_INDEX = CHANGE_INDEX  # the same place for error rates: the excess of errors in a window, instead of a CUSUM
 DAY_INDEX = 4  # the mean of a day; its alarms follow from a limit of its own
 
 Int8 = NDArray[np.int8]
@@ -23,7 +24,7 @@ Int8 = NDArray[np.int8]
 class AutoVerdicts(Verdicts):
     """Verdicts with the cause of each alarm; all (k,).
 
-    which: index of the statistic in STATISTICS, or DAY_INDEX.
+    which: index of the statistic in STATISTICS, EXCESS_INDEX, or DAY_INDEX.
     side: 1 for up, -1 for down.
     usual: usual level, in the signal's unit.
     highest: highest score since the alarm began.
@@ -55,7 +56,10 @@ def describe(batch: EventBatch, position: int, verdicts: Verdicts) -> str:
         change = f"its mean over a day {'rose above' if up else 'fell below'} the {usual} of recent weeks"
         return f"{word} {in_unit(value, batch)}; {change} ({score / limit:.3g} times as far as the limit)"
     if ERRORS in batch.columns and VALUE not in batch.columns:
-        return f"{word} {in_unit(value, batch)}, usually {usual} (CUSUM {score:.3g}, limit {limit:.3g})"
+        number = f"CUSUM {score:.3g}, limit {limit:.3g}"
+        if which == EXCESS_INDEX:
+            number = f"errors of a window {score / limit:.3g} times as far above usual daily peaks as the limit"
+        return f"{word} {in_unit(value, batch)}, usually {usual} ({number})"
     text = {
         VALUE_INDEX: f"is {'higher' if up else 'lower'} than usual {'highs' if up else 'lows'} of {usual}",
         CHANGE_INDEX: f"{'rose' if up else 'fell'} more steeply than ever; {usual} was expected",

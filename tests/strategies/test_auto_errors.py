@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.domain.batch import EventKind
-from bridge.domain.times import HOUR, MINUTE
-from tests.strategies.test_auto import Story
+from bridge.domain.times import DAY, HOUR, MINUTE
+from tests.strategies.test_auto import START, Story
 
 
 def test_an_error_rate_that_trebles_is_found_and_becomes_usual() -> None:
@@ -188,3 +188,19 @@ def test_an_error_rate_that_wanders_for_hours_is_no_rise() -> None:
     for _ in range(3 * 12):
         found |= breached(6.0)
     assert found.sum() >= 9
+
+
+def test_the_reason_names_the_number_that_decided() -> None:
+    """A CUSUM adds up few errors in each window; a window in which half of the answers fail exceeds usual daily peaks."""
+    draw = np.random.default_rng(114)
+    story = Story(EventKind.INFERENCE_ERROR)
+    for _ in range(4 * 288):
+        story.see(errors=draw.binomial(200, 0.02), total=200)
+    assert story.state is not None
+    kept = story.state.copy()
+    assert story.see(errors=100, total=200) == ["BREACHED"]
+    assert "errors of a window" in story.reason()
+    story.state = kept
+    while story.see(errors=9, total=200) != ["BREACHED"]:
+        assert story.slot < START + 5 * DAY
+    assert "CUSUM" in story.reason()

@@ -8,7 +8,7 @@ import pytest
 from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.verdict import Cause, Code
-from bridge.strategies.auto_verdicts import DAY_INDEX, STATISTICS, AutoVerdicts, describe
+from bridge.strategies.auto_verdicts import DAY_INDEX, EXCESS_INDEX, STATISTICS, AutoVerdicts, describe
 
 
 def verdict(which: int, side: int, usual: float, highest: float, limit: float) -> AutoVerdicts:
@@ -46,8 +46,10 @@ def test_each_statistic_has_its_sentence(which: int, side: int, expected: str) -
     assert DAY_INDEX == len(STATISTICS) == 4
 
 
-def test_error_rates_are_described_by_their_cusum_or_by_the_mean_of_a_day() -> None:
+def test_error_rates_are_described_by_the_number_that_decided() -> None:
     counts = batch(EventKind.INFERENCE_ERROR, errors=3.0, total=100.0)
     assert describe(counts, 0, verdict(0, 1, 0.01, 9.0, 8.0)).endswith("usually 1 % (CUSUM 9, limit 8)")
+    text = describe(counts, 0, verdict(EXCESS_INDEX, 1, 0.01, 10.0, 8.0))
+    assert text.endswith("usually 1 % (errors of a window 1.25 times as far above usual daily peaks as the limit)")
     text = describe(counts, 0, verdict(DAY_INDEX, 1, 0.01, 10.0, 8.0))
     assert text.endswith("its mean over a day rose above the 1 % of recent weeks (1.25 times as far as the limit)")
