@@ -191,7 +191,7 @@ def test_an_error_rate_that_wanders_for_hours_is_no_rise() -> None:
 
 
 def test_the_reason_names_the_number_that_decided() -> None:
-    """A CUSUM adds up few errors in each window; a window in which half of the answers fail exceeds usual daily peaks."""
+    """A CUSUM adds up few errors of each window; if half of the answers fail, one window exceeds usual daily peaks."""
     draw = np.random.default_rng(114)
     story = Story(EventKind.INFERENCE_ERROR)
     for _ in range(4 * 288):
