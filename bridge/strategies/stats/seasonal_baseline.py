@@ -28,6 +28,7 @@ DRIFT = 3 * HOUR  # time constant of the means that show a wandering level
 WEEK = 7 * DAY  # time constant of the variance of those means
 CHANCE = 1.5  # multiple of the variance of independent noise that a week of it may show by chance
 ALL_HOURS = (1 << 24) - 1  # bits of all hours of a day
+CALMEST = 0.1  # least variance of those means: one of 0, as of constant values, would never grow again
 MOST = 0.95  # highest correlation of neighbours that whitening removes
 HIGHEST = 0.99  # highest correlation of neighbours
 
@@ -163,11 +164,11 @@ class SeasonalBaseline:
 
         AR(1) removes the correlation of neighbours, but not a level that wanders beneath the noise.
         """
-        known, share, variance = ~np.isnan(z), _share(passed, DRIFT), 1.0 + own["excess"]
+        known, share, variance = ~np.isnan(z), _share(passed, DRIFT), np.maximum(1.0 + own["excess"], CALMEST)
         own["drift"] += np.where(known, share * (np.where(known, z, 0.0) - own["drift"]), 0.0)
         squared = own["drift"] ** 2 * (2 - share) / np.maximum(share, 1e-12)
         fresh = np.minimum(squared, HUBER * variance)
-        own["excess"] += np.where(known, _share(passed, WEEK) * (fresh - variance), 0.0)
+        own["excess"] = np.where(known, variance - 1.0 + _share(passed, WEEK) * (fresh - variance), own["excess"])
         return np.asarray(z / np.sqrt(np.maximum(variance / CHANCE, 1.0)))
 
 

@@ -104,3 +104,21 @@ def test_windows_of_more_than_an_hour_count_as_uncorrelated() -> None:
     for position in range(200):
         habits.step(np.array([10.0 + position % 40]), START + position * 6 * HOUR, passed, own)
     assert habits.correlation(passed, own).tolist() == [0.0]
+
+
+def test_constant_values_before_and_after_a_long_gap_leave_room_to_learn_the_noise_that_follows() -> None:
+    """The variance of means has fallen to 0; a level that wanders then raises it above that of chance."""
+    draw, passed, slot = np.random.default_rng(34), np.full(20, HOUR), START
+    habits = SeasonalBaseline()
+    own = np.zeros(20, list(habits.fields))
+    for position in range(40 * 24):
+        gap = 200 * DAY if position == 20 * 24 else HOUR
+        slot += gap
+        habits.step(np.full(20, 10.0), slot, np.full(20, gap), own)
+    level = np.zeros(20)
+    for _ in range(30 * 24):
+        slot += HOUR
+        level = 0.98 * level + 0.2 * draw.standard_normal(20)
+        habits.step(10 + level + 0.1 * draw.standard_normal(20), slot, passed, own)
+    print(own["excess"])
+    assert float(np.median(own["excess"])) > 0.5
