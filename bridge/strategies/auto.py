@@ -29,7 +29,7 @@ from bridge.strategies.stats.block_maxima import BlockMaxima, Peaks, forget
 from bridge.strategies.stats.confirmation import ALMOST, confirmed, confirmed_by_any, needed_score
 from bridge.strategies.stats.counts import CountingConfig, Counts, counts, take_due
 from bridge.strategies.stats.daily_means import DailyMeans
-from bridge.strategies.stats.hourly_range import HourlyRange
+from bridge.strategies.stats.hourly_range import FIRST_DAYS, HourlyRange
 from bridge.strategies.stats.pooling import grown, pool
 from bridge.strategies.stats.scale import LOGIT, backward, both, forward
 from bridge.strategies.stats.seasonal_baseline import MAD, SeasonalBaseline
@@ -214,7 +214,7 @@ class AutoStrategy(RetrainStrategy):
         own["looked"], own["seen"], own["known"] = slot, 0, change.known
         days = extremes["days"][:, 0, 0]
         margin = change.error * (0.5 + 2.0 / (days + 1.0)) / 3
-        outside = self._range_by_hour.step(change.near, margin, slot, passed, hours)
+        outside = self._range_by_hour.step(change.near, margin, slot, passed, np.zeros_like(own["on"]), hours)
         statistics = np.stack([change.near, change.excess, *np.full((2, len(own)), np.nan)], axis=1)[:, :, None]
         peaks = self._bursts.step(statistics, slot, extremes, slice(0, 1))
         scores = peaks.score[:, :, 0]
@@ -254,7 +254,7 @@ class AutoStrategy(RetrainStrategy):
         peaks = self._maxima.step(statistics[:, :, sides], slot, extremes, sides)
         hours, days = own["hours"], extremes["days"][:, CHANGE_INDEX, sides.start]
         margin = MAD * habits["spread"] * (0.5 + 2.0 / (days + 1.0))
-        outside = self._range_by_hour.step(numbers, margin, slot, passed, hours)
+        outside = self._range_by_hour.step(numbers, margin, slot, passed, days < FIRST_DAYS, hours)
         self._mask(
             peaks.score, outside.sample[:, sides], outside.level[:, sides] & (shift[:, sides] > LEAST_SUM),
             extremes["days"][:, :, sides],

@@ -8,6 +8,7 @@ from bridge.domain.times import DAY, HOUR
 from bridge.strategies.stats.hourly_range import LASTS, HourlyRange
 
 START = 1_700_006_400_000  # Wednesday, 15 November 2023, 00:00 UTC
+OLD, YOUNG = np.array([False]), np.array([True])
 
 
 def test_a_level_of_the_last_days_is_within_the_range() -> None:
@@ -16,7 +17,7 @@ def test_a_level_of_the_last_days_is_within_the_range() -> None:
     own = np.zeros(1, list(hours.fields))
 
     def outside(value: float, at: int, *, odd: bool = False) -> bool:
-        found = hours.step(np.array([value]), np.array([0.1]), START + at * HOUR, np.array([DAY]), own)
+        found = hours.step(np.array([value]), np.array([0.1]), START + at * HOUR, np.array([DAY]), OLD, own)
         hours.mark(np.array([odd]), own)
         return bool(found.level[0, 0])
 
@@ -40,7 +41,26 @@ def test_bounds_follow_a_steep_wave_within_an_hour() -> None:
     outside = []
     for position in range(5 * 288):
         value = np.array([-float(position % 288)])
-        found = hours.step(value, np.array([0.1]), START + position * DAY // 288, np.array([DAY // 288]), own)
+        found = hours.step(value, np.array([0.1]), START + position * DAY // 288, np.array([DAY // 288]), OLD, own)
         if position >= 4 * 288 + 24:  # two hours after the jump at midnight
             outside.append(bool(found.level[0, 0]))
     assert not any(outside)
+
+
+def test_on_the_first_days_a_level_of_any_hour_is_within_the_range() -> None:
+    """A jump back at midnight is not new; a level beyond those of all hours is, and an unknown hour is compared too."""
+    hours = HourlyRange()
+    own = np.zeros(1, list(hours.fields))
+
+    def outside(value: float, at: int) -> list[list[bool]]:
+        step = np.array([HOUR * 100])
+        found = hours.step(np.array([value]), np.array([0.3]), START + at * HOUR, step, YOUNG, own)
+        return [found.sample[0].tolist(), found.level[0].tolist()]
+
+    assert outside(1.0, 0) == [[True, True], [True, True]]  # nothing is known
+    assert outside(1.0, 1) == [[False, False], [False, False]]
+    assert outside(0.0, 12) == [[False, True], [False, True]]
+    assert outside(0.0, 23) == [[False, False], [False, False]]
+    assert outside(1.0, 24) == [[False, False], [False, False]]
+    assert outside(1.2, 25) == [[False, False], [True, False]]  # beyond a third of the margin, as a level
+    assert outside(1.6, 26) == [[True, False], [True, False]]
