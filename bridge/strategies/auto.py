@@ -244,7 +244,8 @@ class AutoStrategy(RetrainStrategy):
         numbers = forward(mean, batch, logit)
         passed = np.where(own["looked"] > 0, slot - own["looked"], self._window)
         habits = own["habits"]
-        surprise = self._baseline.step(numbers, slot, passed, habits)
+        odd = own["on"] | (slot - own["extremes"]["born"] < DAY)
+        surprise = self._baseline.step(numbers, slot, passed, odd, habits)
         change = np.where(own["looked"] > 0, numbers - forward(own["last"], batch, logit), np.nan)
         own["last"], own["looked"] = mean, slot
         shift = cusum(surprise.z, slot, own["extremes"]["born"], own["sums"])

@@ -13,6 +13,7 @@ from bridge.strategies.auto_verdicts import CHANGE_INDEX, SHIFT_INDEX, VALUE_IND
 from bridge.strategies.base import StateColumn
 from bridge.strategies.stats import daily_means, shift
 from bridge.strategies.stats.block_maxima import FEW_HOURS
+from bridge.strategies.stats.hourly_range import FIRST_DAYS
 from bridge.strategies.stats.seasonal_baseline import FEW
 from bridge.strategies.stats.share_cusum import SETTLED
 
@@ -62,6 +63,7 @@ def _of_values(own: np.void, window: Duration) -> list[Stage]:
         Stage("sudden changes", 0),
         Stage("unusual values", value, about),
         Stage("shifts", shift.evaluated_from(moved, born), unsure),
+        Stage("changes to a level of another hour", *_hours_known(own)),
         _slow(own),
     ]
 
@@ -77,6 +79,15 @@ def _of_counts(own: np.void, window: Duration) -> list[Stage]:
 
 def _slow(own: np.void) -> Stage:
     return Stage("slow changes", daily_means.known_from(own["days"], int(own["extremes"]["born"]), int(own["looked"])))
+
+
+def _hours_known(own: np.void) -> tuple[Timestamp, bool]:
+    """Return from when each hour of the day is compared with its own range, and if it may vary."""
+    extremes, looked = own["extremes"], int(own["looked"])
+    born, missing = int(extremes["born"]), FIRST_DAYS - int(extremes["days"][CHANGE_INDEX].max())
+    begun = bool((extremes["some"][CHANGE_INDEX] & 2).any())
+    ready = born + ((looked - born) // DAY + missing + (not begun)) * DAY
+    return (ready, not begun) if missing > 0 else (looked, False)
 
 
 def _noise_known(own: np.void, pace: Duration) -> Timestamp:

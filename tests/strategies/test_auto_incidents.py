@@ -95,3 +95,40 @@ def test_a_rise_three_hours_after_a_larger_one_is_found(quiet: Latencies, second
     found = world.begins(2 * HOUR, second)
     print(f"{found} of {MODELS}")
     assert found > MODELS / 2
+
+
+@pytest.mark.parametrize("kind", ["sawtooth", "nightly job", "office hours"])
+def test_a_jump_back_to_a_level_of_the_first_day_raises_no_alarm(kind: str) -> None:
+    """Only the first jump of a job is new. At the end of a saw's tooth, one model in twenty may be cautious."""
+    strategy = build(StrategySpec("auto", {}))
+    state = strategy.new_state(MODELS)
+    assert state is not None
+    draw, table, index = np.random.default_rng(73), ModelTable(), np.arange(MODELS, dtype=np.int32)
+    begins, before = np.zeros(MODELS, np.int64), np.zeros(MODELS, np.bool_)
+    for slot in range(START, START + 4 * DAY, SLOT):
+        hour = slot % DAY / HOUR
+        busy = {"nightly job": hour >= 22, "office hours": 8 <= hour < 18}
+        level = hour / 8 if kind == "sawtooth" else 3.0 * busy[kind]
+        value = {"value": 20 + level + draw.normal(0, 0.1, MODELS)}
+        batch = EventBatch("depth", EventKind.CUSTOM, slot, table, index, value)
+        now = strategy.analyse_batch(batch, state).code == Code.BREACHED
+        begins, before = begins + (now & ~before), now
+    assert int(np.maximum(begins - (kind != "sawtooth"), 0).sum()) <= 1, begins
+
+
+def test_an_incident_of_a_day_has_no_echo_in_the_weeks_after_it() -> None:
+    """What happens within an alarm is no habit of its weekday: in 40 models, no alarm one to three weeks later."""
+    strategy, models = build(StrategySpec("auto", {})), 40
+    state = strategy.new_state(models)
+    assert state is not None
+    draw, table, index = np.random.default_rng(5), ModelTable(), np.arange(models, dtype=np.int32)
+    found, echoes, before = 0, 0, np.zeros(models, np.bool_)
+    for slot in range(START, START + 38 * DAY, SLOT):
+        day = (slot - START) / DAY
+        level = 0.5 * np.sin(2 * np.pi * day) + (1.0 if 14.3 <= day < 15.3 else 0.0)
+        value = {"value": 20 + level + draw.normal(0, 0.05, models)}
+        batch = EventBatch("x", EventKind.CUSTOM, slot, table, index, value)
+        now = strategy.analyse_batch(batch, state).code == Code.BREACHED
+        begins, before = int((now & ~before).sum()), now
+        found, echoes = found + begins * (14.3 <= day < 14.5), echoes + begins * (day > 17)
+    assert (found, echoes) == (models, 0)

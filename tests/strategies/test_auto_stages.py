@@ -8,11 +8,13 @@ import pytest
 from bridge.domain.batch import EventKind
 from bridge.domain.times import DAY, HOUR, MINUTE, Duration, Timestamp, rfc3339
 from bridge.domain.verdict import Verdicts
-from bridge.strategies.auto_verdicts import SHIFT_INDEX, VALUE_INDEX
+from bridge.strategies.auto_verdicts import CHANGE_INDEX, SHIFT_INDEX, VALUE_INDEX
 from bridge.strategies.stats.block_maxima import FEW_HOURS
+from bridge.strategies.stats.hourly_range import FIRST_DAYS
 from tests.strategies.test_auto import START, Story, course
 
 FRIDAY = START + 2 * DAY
+ANOTHER = "changes to a level of another hour"
 
 
 def detects(story: Story) -> str:
@@ -39,16 +41,18 @@ def test_before_the_first_verdict_nothing_is_stated() -> None:
 
 
 def test_the_first_version_of_a_pipeline_detects_more_with_its_age() -> None:
-    """At 10 hours, at 30 hours, before and after seven whole days are known, and at 9 days."""
+    """At 10 hours, at 30 hours, at two days, before and after seven whole days are known, and at 9 days."""
     story = observe(10 * HOUR)
     whole = START + 7 * DAY + 18 * HOUR
     slow = f"slow changes from about {on(whole)}"
-    told = detects(story)
-    assert told == f"detects sudden changes so far; unusual values and shifts from {on(START + DAY)}, {slow}"
-    values = iter(course(9, 52))
+    told, hours = detects(story), f"{ANOTHER} from {on(START + 2 * DAY)}"
+    assert told == f"detects sudden changes so far; unusual values and shifts from {on(START + DAY)}, {hours}, {slow}"
+    values, every = iter(course(9, 52)), f"sudden changes, unusual values, shifts and {ANOTHER}"
     for end, expected in (
-        (START + 30 * HOUR, f"detects sudden changes, unusual values and shifts so far; {slow}"),
-        (whole - story.step, f"detects sudden changes, unusual values and shifts so far; {slow}"),
+        (START + 30 * HOUR, f"detects sudden changes, unusual values and shifts so far; {hours}, {slow}"),
+        (START + 2 * DAY - story.step, f"detects sudden changes, unusual values and shifts so far; {hours}, {slow}"),
+        (START + 2 * DAY, f"detects {every} so far; {slow}"),
+        (whole - story.step, f"detects {every} so far; {slow}"),
         (whole + story.step, ""),
         (START + 9 * DAY, ""),
     ):
@@ -67,7 +71,7 @@ def test_a_later_version_waits_for_its_own_values_and_one_whole_day() -> None:
     for value in course(10 / 24, 52):
         story.see(value=value)
     expected = (
-        f"detects sudden changes and shifts so far; unusual values from {on(born + DAY)},"
+        f"detects sudden changes, shifts and {ANOTHER} so far; unusual values from {on(born + DAY)},"
         f" slow changes from about {on(born + DAY + 18 * HOUR)}"
     )
     # Born on a Friday at 00:00; shifts are not evaluated from noon on.
@@ -88,7 +92,7 @@ def test_a_pipeline_with_siblings_detects_shifts_at_once() -> None:
     for value in course(0.1, 46):
         new.see(value=value)
     assert detects(new) == (
-        f"detects sudden changes and shifts so far; unusual values from {on(born + DAY)},"
+        f"detects sudden changes, shifts and {ANOTHER} so far; unusual values from {on(born + DAY)},"
         f" slow changes from about {on(born + 7 * DAY + 18 * HOUR)}"
     )
 
@@ -109,7 +113,8 @@ def test_shifts_wait_for_the_end_of_the_first_weekend() -> None:
     told = detects(story)
     shifts = first_evaluated(story, SHIFT_INDEX)
     assert monday < shifts == monday + 8 * HOUR
-    assert f"unusual values from {on(FRIDAY + 42 * HOUR)}, shifts from about {on(shifts)}" in told
+    hours = f"{ANOTHER} from {on(FRIDAY + 66 * HOUR)}"
+    assert f"unusual values from {on(FRIDAY + 42 * HOUR)}, {hours}, shifts from about {on(shifts)}" in told
 
 
 @pytest.mark.parametrize("step", [5 * MINUTE, 20 * MINUTE, HOUR])
@@ -120,14 +125,19 @@ def test_the_times_are_those_at_which_statistics_get_scores(step: Duration) -> N
     told = detects(story)
     value = first_evaluated(story, VALUE_INDEX)
     shift = first_evaluated(story, SHIFT_INDEX)
+    while story.state["extremes"]["days"][0, CHANGE_INDEX, 0] < FIRST_DAYS:  # type: ignore[index]
+        story.see(value=0.2)
+    assert max(shift, tuesday + 2 * DAY) <= story.slot <= max(shift, tuesday + 2 * DAY + step)
+    hours = f"{ANOTHER} from {on(tuesday + 2 * DAY)}"
     assert tuesday + DAY <= value <= tuesday + DAY + step
     if step < HOUR:
         about = "" if step == 5 * MINUTE else "about "
         assert shift - value <= step
-        assert f"unusual values and shifts from {about}{on(tuesday + DAY)}" in told
+        assert f"unusual values and shifts from {about}{on(tuesday + DAY)}, {hours}" in told
     else:
         assert shift - step <= tuesday + 3 * DAY <= shift
-        assert f"unusual values from {on(tuesday + DAY)}, shifts from about {on(tuesday + 3 * DAY)}" in told
+        later = f"{hours}, shifts from about {on(tuesday + 3 * DAY)}"
+        assert f"unusual values from {on(tuesday + DAY)}, {later}" in told
 
 
 def see_counts(story: Story, age: Duration, seed: int = 53) -> Verdicts:

@@ -12,6 +12,7 @@ from bridge.domain.times import DAY, HOUR, MINUTE
 from bridge.strategies.stats.seasonal_baseline import MAD, SeasonalBaseline
 
 START = 1_700_006_400_000  # Wednesday, 15 November 2023, 00:00 UTC
+NONE = np.array([False])
 
 
 def test_innovations_of_correlated_noise_are_independent_with_variance_one() -> None:
@@ -24,7 +25,7 @@ def test_innovations_of_correlated_noise_are_independent_with_variance_one() -> 
         slot = START + position * 5 * MINUTE
         noise = 0.8 * noise + 0.6 * draw.standard_normal(models)
         wave = 5 * math.sin(2 * math.pi * position / 288)
-        surprise = habits.step(100 + wave + noise, slot, np.full(models, 5 * MINUTE), own)
+        surprise = habits.step(100 + wave + noise, slot, np.full(models, 5 * MINUTE), NONE, own)
         if position >= 14 * 288:
             found.append(surprise.z)
     z = np.array(found)
@@ -41,7 +42,7 @@ def test_a_level_that_wanders_under_noise_does_not_add_up_to_a_shift() -> None:
     for position in range(21 * 288):
         level = 0.9995 * level + 0.005 * draw.standard_normal(models)
         values = level + 0.02 * draw.standard_normal(models)
-        z = habits.step(values, START + position * 5 * MINUTE, np.full(models, 5 * MINUTE), own).z
+        z = habits.step(values, START + position * 5 * MINUTE, np.full(models, 5 * MINUTE), NONE, own).z
         if position >= 14 * 288:
             found.append(z)
     means = np.array(found).reshape(-1, 36, models).sum(1) / math.sqrt(36)
@@ -55,11 +56,11 @@ def test_after_a_move_the_level_is_the_mean_of_all_samples_since_and_z_has_varia
     own = np.zeros(models, list(habits.fields))
     passed = np.full(models, 5 * MINUTE)
     for position in range(4 * 288):
-        habits.step(draw.standard_normal(models), START + position * 5 * MINUTE, passed, own)
+        habits.step(draw.standard_normal(models), START + position * 5 * MINUTE, passed, NONE, own)
     SeasonalBaseline.move(own)
     values, found, distances = 50 + draw.standard_normal((24, models)), [], []
     for position in range(24):
-        seen = habits.step(values[position], START + (4 * 288 + position) * 5 * MINUTE, passed, own)
+        seen = habits.step(values[position], START + (4 * 288 + position) * 5 * MINUTE, passed, NONE, own)
         found.append(seen.z)
         if position:
             distances.append(np.abs(seen.expected - values[:position].mean(axis=0)))
@@ -89,7 +90,7 @@ def test_the_correlation_is_that_of_residuals_an_hour_apart(minutes: int, memory
     noise, passed, residuals = draw.standard_normal(models), np.full(models, step), []
     for position in range(14 * 1440 // minutes):
         noise = phi * noise + math.sqrt(1 - phi * phi) * draw.standard_normal(models)
-        residuals.append(noise - habits.step(noise, START + position * step, passed, own).expected)
+        residuals.append(noise - habits.step(noise, START + position * step, passed, NONE, own).expected)
     found, last = float(np.median(habits.correlation(passed, own))), np.array(residuals)[-6 * DAY // step :]
     per_window = float((last[1:] * last[:-1]).sum() / (last * last).sum())
     hour = max(per_window, 0.0) ** (60 / minutes)
@@ -102,7 +103,7 @@ def test_windows_of_more_than_an_hour_count_as_uncorrelated() -> None:
     own = np.zeros(1, list(habits.fields))
     passed = np.array([6 * HOUR])
     for position in range(200):
-        habits.step(np.array([10.0 + position % 40]), START + position * 6 * HOUR, passed, own)
+        habits.step(np.array([10.0 + position % 40]), START + position * 6 * HOUR, passed, NONE, own)
     assert habits.correlation(passed, own).tolist() == [0.0]
 
 
@@ -114,11 +115,40 @@ def test_constant_values_before_and_after_a_long_gap_leave_room_to_learn_the_noi
     for position in range(40 * 24):
         gap = 200 * DAY if position == 20 * 24 else HOUR
         slot += gap
-        habits.step(np.full(20, 10.0), slot, np.full(20, gap), own)
+        habits.step(np.full(20, 10.0), slot, np.full(20, gap), NONE, own)
     level = np.zeros(20)
     for _ in range(30 * 24):
         slot += HOUR
         level = 0.98 * level + 0.2 * draw.standard_normal(20)
-        habits.step(10 + level + 0.1 * draw.standard_normal(20), slot, passed, own)
+        habits.step(10 + level + 0.1 * draw.standard_normal(20), slot, passed, NONE, own)
     print(own["excess"])
     assert float(np.median(own["excess"])) > 0.5
+
+
+def test_the_profile_is_flat_beside_a_jump_and_linear_within_a_wave() -> None:
+    """A job runs from 02:00 to 05:00: at 01:55 it is not expected. Where the slope is steady, it is followed."""
+    habits, hour = SeasonalBaseline(), np.array([5 * MINUTE])
+    job, ramp = (np.zeros(1, list(habits.fields)) for _ in range(2))
+    expected = []
+    for position in range(14 * 288):
+        at, slot = position % 288 / 12, START + position * 5 * MINUTE
+        one = habits.step(np.array([9.0 if 2 <= at < 5 else 1.0]), slot, hour, NONE, job).expected[0]
+        two = habits.step(np.array([abs(at - 12.0)]), slot, hour, NONE, ramp).expected[0]
+        expected.append((at, one, two))
+    for at, one, two in expected[13 * 288 :]:
+        assert one == pytest.approx(9.0 if 2 <= at < 5 else 1.0, abs=0.2)
+        if min(at % 12, 12 - at % 12) > 2:
+            assert two == pytest.approx(abs(at - 12.0), abs=0.2)
+
+
+@pytest.mark.parametrize(("odd", "expected"), [(False, 3.6), (True, 2.0)])
+def test_an_odd_sample_is_no_habit_of_its_weekday(odd: bool, expected: float) -> None:
+    """After two weeks at 2, a day at 10 raises the expected values of its weekday by a fifth, if it is not odd."""
+    habits, passed = SeasonalBaseline(), np.array([HOUR])
+    own = np.zeros(1, list(habits.fields))
+    for position in range(14 * 24):
+        habits.step(np.array([2.0]), START + position * HOUR, passed, NONE, own)
+    for position in range(14 * 24, 15 * 24):
+        habits.step(np.array([10.0]), START + position * HOUR, passed, np.array([odd]), own)
+    week = own["week"][0, :] + 2.0
+    assert week[(START // HOUR + 14 * 24 + 1) % 168] == pytest.approx(expected, abs=0.1)
