@@ -29,7 +29,7 @@ from bridge.strategies.stats.block_maxima import BlockMaxima, Peaks, forget
 from bridge.strategies.stats.confirmation import ALMOST, confirmed, confirmed_by_any, needed_score
 from bridge.strategies.stats.counts import CountingConfig, Counts, counts, take_due
 from bridge.strategies.stats.daily_means import DailyMeans
-from bridge.strategies.stats.hourly_range import FIRST_DAYS, HourlyRange
+from bridge.strategies.stats.hourly_range import HourlyRange
 from bridge.strategies.stats.pooling import grown, pool
 from bridge.strategies.stats.scale import LOGIT, backward, both, forward
 from bridge.strategies.stats.seasonal_baseline import MAD, SeasonalBaseline
@@ -243,19 +243,19 @@ class AutoStrategy(RetrainStrategy):
         logit = own["scale"] == LOGIT
         numbers = forward(mean, batch, logit)
         passed = np.where(own["looked"] > 0, slot - own["looked"], self._window)
-        habits = own["habits"]
-        odd = own["on"] | (slot - own["extremes"]["born"] < DAY)
-        surprise = self._baseline.step(numbers, slot, passed, odd, habits)
+        habits, extremes = own["habits"], own["extremes"]
+        surprise = self._baseline.step(numbers, slot, passed, own["on"] | (slot - extremes["born"] < DAY), habits)
         change = np.where(own["looked"] > 0, numbers - forward(own["last"], batch, logit), np.nan)
         own["last"], own["looked"] = mean, slot
-        shift = cusum(surprise.z, slot, own["extremes"]["born"], own["sums"])
+        shift = cusum(surprise.z, slot, extremes["born"], own["sums"])
         residual = numbers - surprise.expected
         statistics = np.stack([both(numbers), both(change), shift, both(residual)], 1)
-        extremes, sides = own["extremes"], self._sides(batch)
+        sides = self._sides(batch)
         peaks = self._maxima.step(statistics[:, :, sides], slot, extremes, sides)
         hours, days = own["hours"], extremes["days"][:, CHANGE_INDEX, sides.start]
         margin = MAD * habits["spread"] * (0.5 + 2.0 / (days + 1.0))
-        outside = self._range_by_hour.step(numbers, margin, slot, passed, days < FIRST_DAYS, hours)
+        second = (days == 1) | ((days == 0) & (own["loud"] > 0))
+        outside = self._range_by_hour.step(numbers, margin, slot, passed, second, hours)
         self._mask(
             peaks.score, outside.sample[:, sides], outside.level[:, sides] & (shift[:, sides] > LEAST_SUM),
             extremes["days"][:, :, sides],

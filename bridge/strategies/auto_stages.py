@@ -13,7 +13,6 @@ from bridge.strategies.auto_verdicts import CHANGE_INDEX, SHIFT_INDEX, VALUE_IND
 from bridge.strategies.base import StateColumn
 from bridge.strategies.stats import daily_means, shift
 from bridge.strategies.stats.block_maxima import FEW_HOURS
-from bridge.strategies.stats.hourly_range import FIRST_DAYS
 from bridge.strategies.stats.seasonal_baseline import FEW
 from bridge.strategies.stats.share_cusum import SETTLED
 
@@ -63,7 +62,7 @@ def _of_values(own: np.void, window: Duration) -> list[Stage]:
         Stage("sudden changes", 0),
         Stage("unusual values", value, about),
         Stage("shifts", shift.evaluated_from(moved, born), unsure),
-        Stage("changes to a level of another hour", *_hours_known(own)),
+        *_other_hours(own),
         _slow(own),
     ]
 
@@ -81,13 +80,13 @@ def _slow(own: np.void) -> Stage:
     return Stage("slow changes", daily_means.known_from(own["days"], int(own["extremes"]["born"]), int(own["looked"])))
 
 
-def _hours_known(own: np.void) -> tuple[Timestamp, bool]:
-    """Return from when each hour of the day is compared with its own range, and if it may vary."""
+def _other_hours(own: np.void) -> list[Stage]:
+    """Return the stage at which each hour of the day is compared with its own range; none on the first day."""
     extremes, looked = own["extremes"], int(own["looked"])
-    born, missing = int(extremes["born"]), FIRST_DAYS - int(extremes["days"][CHANGE_INDEX].max())
+    born, days = int(extremes["born"]), int(extremes["days"][CHANGE_INDEX].max())
     begun = bool((extremes["some"][CHANGE_INDEX] & 2).any())
-    ready = born + ((looked - born) // DAY + missing + (not begun)) * DAY
-    return (ready, not begun) if missing > 0 else (looked, False)
+    third = born + ((looked - born) // DAY + 1 + (not begun)) * DAY
+    return [Stage("changes to a level of another hour", third if days == 1 else looked, not begun)] if days else []
 
 
 def _noise_known(own: np.void, pace: Duration) -> Timestamp:

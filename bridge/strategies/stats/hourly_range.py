@@ -1,7 +1,7 @@
 """Range of a signal by hour of the day: where it has been at this hour within the last week or so.
 
-A level to which a signal returns is not new: Monday after a weekend, or the end of an incident. On the first days, that
-is a level of any hour, since one day cannot distinguish a nightly job or a jump at midnight from an incident.
+A level to which a signal returns is not new: Monday after a weekend, or the end of an incident. On the second day, and
+after an alarm on the first, that is a level of any hour: one day cannot distinguish a nightly job from an incident.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
 from bridge.strategies.stats.scale import both
 
-FIRST_DAYS = 2  # days on which the range is that of all hours
 LASTS = 9  # days that a bound is kept; then it halves its distance to the signal every day
 CONFIRMED = 0.25  # share of its distance by which a bound follows a level that confirms it
 SMOOTH = HOUR  # time constant of the level
@@ -43,13 +42,19 @@ class HourlyRange:
     )  # fmt: skip
 
     def step(
-        self, values: Floats, margin: Floats, slot: Timestamp, passed: NDArray[np.int64], young: Bools, own: StateColumn
+        self,
+        values: Floats,
+        margin: Floats,
+        slot: Timestamp,
+        passed: NDArray[np.int64],
+        second: Bools,
+        own: StateColumn,
     ) -> OutOfRange:
         """Compare values (k,) with the range of their hour, and add hours that are over; update own (k,) in place.
 
         margin: (k,), distance beyond the range that does not count yet, three times as much for a single sample.
         passed: (k,) ms since each model's last sample. Hours marked as odd are not added.
-        young: (k,), models that are compared with the range of all hours, with a third of the margin.
+        second: (k,), models to compare with the range of all hours and a third of the margin: on their second day.
         """
         hour = slot // HOUR
         new = own["hour"] == 0
@@ -61,11 +66,11 @@ class HourlyRange:
         own["level"] = np.where(new, values, own["level"] + share * (values - own["level"]))
         bound, unknown = self._bounds(slot, own)
         near = margin[:, None]
-        if young.any():
+        if second.any():
             whole = np.where(own["age"] > 0, own["bound"], -np.inf).max(axis=1)
-            bound = np.where(young[:, None], whole, bound)
-            unknown = np.where(young[:, None], whole == -np.inf, unknown)
-            near = np.where(young[:, None], near / 3, near)
+            bound = np.where(second[:, None], whole, bound)
+            unknown = np.where(second[:, None], whole == -np.inf, unknown)
+            near = np.where(second[:, None], near / 3, near)
         return OutOfRange(unknown | (both(values) > bound + 3 * near), unknown | (both(own["level"]) > bound + near))
 
     @staticmethod

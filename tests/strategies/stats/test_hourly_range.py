@@ -8,7 +8,7 @@ from bridge.domain.times import DAY, HOUR
 from bridge.strategies.stats.hourly_range import LASTS, HourlyRange
 
 START = 1_700_006_400_000  # Wednesday, 15 November 2023, 00:00 UTC
-OLD, YOUNG = np.array([False]), np.array([True])
+OTHER, SECOND = np.array([False]), np.array([True])
 
 
 def test_a_level_of_the_last_days_is_within_the_range() -> None:
@@ -17,7 +17,7 @@ def test_a_level_of_the_last_days_is_within_the_range() -> None:
     own = np.zeros(1, list(hours.fields))
 
     def outside(value: float, at: int, *, odd: bool = False) -> bool:
-        found = hours.step(np.array([value]), np.array([0.1]), START + at * HOUR, np.array([DAY]), OLD, own)
+        found = hours.step(np.array([value]), np.array([0.1]), START + at * HOUR, np.array([DAY]), OTHER, own)
         hours.mark(np.array([odd]), own)
         return bool(found.level[0, 0])
 
@@ -41,20 +41,20 @@ def test_bounds_follow_a_steep_wave_within_an_hour() -> None:
     outside = []
     for position in range(5 * 288):
         value = np.array([-float(position % 288)])
-        found = hours.step(value, np.array([0.1]), START + position * DAY // 288, np.array([DAY // 288]), OLD, own)
+        found = hours.step(value, np.array([0.1]), START + position * DAY // 288, np.array([DAY // 288]), OTHER, own)
         if position >= 4 * 288 + 24:  # two hours after the jump at midnight
             outside.append(bool(found.level[0, 0]))
     assert not any(outside)
 
 
-def test_on_the_first_days_a_level_of_any_hour_is_within_the_range() -> None:
+def test_on_the_second_day_a_level_of_any_hour_is_within_the_range() -> None:
     """A jump back at midnight is not new; a level beyond those of all hours is, and an unknown hour is compared too."""
     hours = HourlyRange()
     own = np.zeros(1, list(hours.fields))
 
     def outside(value: float, at: int) -> list[list[bool]]:
         step = np.array([HOUR * 100])
-        found = hours.step(np.array([value]), np.array([0.3]), START + at * HOUR, step, YOUNG, own)
+        found = hours.step(np.array([value]), np.array([0.3]), START + at * HOUR, step, SECOND, own)
         return [found.sample[0].tolist(), found.level[0].tolist()]
 
     assert outside(1.0, 0) == [[True, True], [True, True]]  # nothing is known
