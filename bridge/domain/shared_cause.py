@@ -180,6 +180,19 @@ class Siblings:
         now = self._now(cause)
         return cause if now is None or now.breached <= cause.breached else now
 
+    def refined(self, cause: SharedCause, row: int) -> SharedCause | None:
+        """Return the known cause of a model's breach, with its present evidence; None: others explain it away.
+
+        The first breaches of an incident may suspect the fleet. Later ones show the node, and a model elsewhere has
+        a cause of its own.
+        """
+        unit = self._unit(row)
+        onset = int(self._onsets[unit]) if unit >= 0 and cause.label == EVERY_MODEL else 0
+        found = self._causes_at(onset) if onset else []
+        if not found or any(each.label == EVERY_MODEL for each, _ in found):
+            return self.grown(cause)
+        return next((each for each, members in found if members[unit]), None)
+
     def recovered(self, cause: SharedCause, row: int) -> bool:
         """Return whether the siblings of a model are healthy again, so that its breach is its own after all.
 

@@ -78,6 +78,27 @@ def test_an_incident_of_everything_needs_no_label() -> None:
     assert (cause.label, str(cause)) == ("", "25 of all 30 models are unhealthy")
 
 
+def test_later_breaches_refine_the_suspicion_that_it_is_the_fleet() -> None:
+    """Once the node explains the others, its models have that cause, and a model elsewhere its own."""
+    early = {**dict.fromkeys(range(4), AT), 20: AT}
+    suspected = fleet([12, 12], early).weigh(20)
+    assert suspected is not None
+    assert str(suspected) == "5 of all 24 models are unhealthy"
+    same = fleet([12, 12], early).refined(suspected, 20)
+    assert same == suspected
+    later = fleet([12, 12], {**dict.fromkeys(range(9), AT), 20: AT})
+    node = later.refined(suspected, 0)
+    assert node is not None
+    assert str(node) == '9 of 12 models with node="n0" are unhealthy, and 1 of 12 others'
+    assert later.refined(suspected, 20) is None
+    assert later.refined(node, 20) is not None, "only a suspicion against the fleet is refined"
+    assert fleet([12, 12], {20: AT}).refined(suspected, 20) == suspected, "when they recover, `recovered` decides"
+    everywhere = fleet([12, 12], dict.fromkeys([*range(9), *range(12, 22)], AT))
+    whole = everywhere.refined(suspected, 20)
+    assert whole is not None
+    assert str(whole) == "19 of all 24 models are unhealthy"
+
+
 def test_versions_of_one_pipeline_count_once() -> None:
     """Four versions of a pipeline that breach together are one decay, on whatever node."""
     rows = np.arange(20)

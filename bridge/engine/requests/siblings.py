@@ -150,8 +150,8 @@ class Weigher:
         if held is not None and siblings.recovered(held, row):
             until = record.hold_until or slot + self.settings.window
             return Weighing(0, held, until) if until > slot else _OWN
-        if held is not None:
-            return Weighing(cause=siblings.grown(held))
+        if held is not None and (refined := siblings.refined(held, row)) is not None:
+            return Weighing(cause=refined)
         cause = siblings.weigh(row, self._active)
         if cause is not None:
             return Weighing(cause=cause)

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, seed, settings
+from hypothesis import strategies as st
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import HoldReason
@@ -147,3 +149,35 @@ def test_labels_that_no_series_has_leave_the_whole_fleet(labels: tuple[str, ...]
     world = two_nodes(SharedCauses(labels, window=2 * MINUTE, wait=30 * SECOND))
     run(world, MODELS[:20], 2)
     assert {record.shared_cause.key for record in world.requests() if record.shared_cause} == {("", "")}
+
+
+@seed(81)
+@settings(max_examples=40, deadline=None)
+@given(
+    late=st.lists(st.integers(0, 2), min_size=8, max_size=12), order=st.permutations(range(12)),
+    own=st.integers(0, 11), begin=st.integers(0, 6), stay=st.integers(0, 2), again=st.booleans(),
+)  # fmt: skip
+def test_an_incident_of_a_node_is_held_and_an_own_decay_is_sent(
+    late: list[int], order: list[int], own: int, begin: int, stay: int, again: bool
+) -> None:
+    """Whoever is hit, in whatever order within the wait, and whenever a model of the other node decays on its own.
+
+    Most models of the node breach, some of them up to two slots later. When they recover, those that stay unhealthy are
+    retrained once each, after the window; a restart on the way changes nothing.
+    """
+    world, hit = two_nodes(), [N1[number] for number in order[: len(late)]]
+    alone = N2[own]
+    for slot in range(8):
+        bad = [model for model, delay in zip(hit, late, strict=True) if delay <= slot]
+        world.tick(values([*bad, alone] if slot >= begin else bad))
+        if again and slot == 4:
+            world.restart()
+    assert {holds(world)[model.pipeline] for model in hit} == {HoldReason.NOT_THE_MODEL}
+    run(world, [*hit, alone], 5)
+    sent = [model for model, state in world.states() if state == "requested"]
+    assert sent == [alone]
+    run(world, [*hit[:stay], alone], 14)
+    last = dict(world.states())
+    assert {last[model] for model in hit[:stay]} <= {"requested"}
+    assert {last[model] for model in hit[stay:]} == {"withdrawn"}
+    assert len(world.requests()) == len(hit) + 1, "one request for each model, and none twice"
