@@ -75,6 +75,35 @@ def test_slow_and_sparse_histograms_are_compared(
     assert after[0] <= AT + change * MINUTE + 2 * wait
 
 
+@seed(40)  # of many comparisons, one may be a false alarm
+@settings(max_examples=12, deadline=None, phases=[Phase.generate])
+@given(
+    phase=st.integers(0, 1439), parts=st.integers(1, 4), window=st.sampled_from([15, 30, 60]),
+    each=st.sampled_from([60, 300]), reset=st.integers(0, 5 * 24 * 60), drawn=st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_a_histogram_that_grows_once_a_day_is_compared(
+    phase: int, parts: int, window: int, each: int, reset: int, drawn: int
+) -> None:
+    """A nightly job, at any minute: compared within three days, and found within two days of observations.
+
+    A restart of the model loses the half of a step that no scrape has shown.
+    """
+    rng, day = np.random.default_rng(drawn), 24 * 60
+    change, end = 5 * day, 10 * day
+    minutes = range(phase - 9 * day, end, day)
+    steps = {AT + minute * MINUTE: rng.multinomial(each, SLOW if minute >= change else CALM) for minute in minutes}
+    lost = max(time for time in steps if time <= AT + reset * MINUTE)
+    steps[lost] = steps[lost] // 2
+    slots = [AT + minute * MINUTE for minute in range(0, end, window // parts)]
+    found = told("chi_square", slots, steps, window * MINUTE)
+    needed = -(-100 // each)  # steps until both sides have their observations
+    compared = [slot for slot, (_, cause) in zip(slots, found, strict=True) if cause != Cause.INSUFFICIENT]
+    assert compared[0] <= AT + (needed + 2) * day * MINUTE
+    after = [slot for slot, (code, _) in zip(slots, found, strict=True) if code == Code.BREACHED]
+    assert after
+    assert AT + change * MINUTE <= after[0] <= AT + (change + (2 * needed + 1) * day) * MINUTE
+
+
 @seed(SEED)
 @settings(max_examples=150, deadline=None)
 @given(
