@@ -11,6 +11,7 @@ from bridge.domain.verdict import Floats
 LOGIT, UNCHANGED = 1, 2  # scales of signals that are neither latencies nor error rates; 0 while unknown
 EDGE = 0.02  # added to a proportion and to its complement: closer to 0 and 1, the logit is almost linear
 FARTHEST = 700.0  # logit whose odds can still be computed
+LARGEST_LOG = 709.7  # logarithm of almost the largest float
 LARGEST = 1e30  # values of this magnitude or more, infinities included, count as missing
 
 
@@ -51,7 +52,7 @@ def forward(values: Floats, batch: EventBatch, logit: NDArray[np.bool_]) -> Floa
 def backward(numbers: Floats, batch: EventBatch, logit: NDArray[np.bool_]) -> Floats:
     """Return numbers of that scale as values in the signal's unit."""
     if batch.event is EventKind.LATENCY:
-        return np.asarray(np.exp(numbers))
+        return np.asarray(np.exp(np.minimum(numbers, LARGEST_LOG)))
     if batch.event is EventKind.INFERENCE_ERROR:
         return np.asarray(np.sin(np.clip(numbers, 0.0, np.pi / 2)) ** 2)
     if not logit.any():

@@ -137,12 +137,12 @@ class SeasonalBaseline:
         nightly job is not expected half an hour early: van Leer, Journal of Computational Physics 23 (1977).
         """
         hour, from_middle = slot // HOUR % 24, slot % HOUR / HOUR - 0.5
-        before, after = (hour - 1) % 24, (hour + 1) % 24
-        here = np.where(_has(own, hour), own["day"][:, hour], np.nan)
-        back = np.where(_has(own, before), here - own["day"][:, before], 0.0)
-        ahead = np.where(_has(own, after), own["day"][:, after] - here, 0.0)
+        earlier, here, later = (own["day"][:, (hour + each) % 24].astype(np.float64) for each in (-1, 0, 1))
+        back = np.where(_has(own, (hour - 1) % 24), here - earlier, 0.0)
+        ahead = np.where(_has(own, (hour + 1) % 24), later - here, 0.0)
         steepest = np.minimum(np.abs(back + ahead) / 2, 2 * np.minimum(np.abs(back), np.abs(ahead)))
-        return np.asarray(here + from_middle * np.where(back * ahead > 0, np.sign(ahead) * steepest, 0.0))
+        slope = np.where(np.sign(back) == np.sign(ahead), np.sign(ahead) * steepest, 0.0)
+        return np.where(_has(own, hour), here + from_middle * slope, np.nan)
 
     @staticmethod
     def _innovation(residual: Floats, known: NDArray[np.bool_], passed: NDArray[np.int64], own: StateColumn) -> Floats:

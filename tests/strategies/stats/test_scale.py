@@ -71,3 +71,12 @@ def test_a_latency_of_zero_is_no_number() -> None:
     values = np.array([0.0, -1.0, 1.0, math.nan, math.inf, 1e31])
     assert usable(values, batch(EventKind.LATENCY)).tolist() == [False, False, True, False, False, False]
     assert usable(values, batch(EventKind.CUSTOM)).tolist() == [True, True, True, False, False, False]
+
+
+def test_a_bound_of_a_latency_beyond_the_largest_number_is_the_largest() -> None:
+    """A bound far above latencies of 1e29 has none above it."""
+    with np.errstate(over="raise"):
+        bounds = backward(np.array([700.0, 800.0, np.nan]), batch(EventKind.LATENCY), np.zeros(3, np.bool_))
+    assert bounds[0] == math.exp(700)
+    assert 1e308 < bounds[1] < math.inf
+    assert np.isnan(bounds[2])

@@ -141,6 +141,21 @@ def test_the_profile_is_flat_beside_a_jump_and_linear_within_a_wave() -> None:
             assert two == pytest.approx(abs(at - 12.0), abs=0.2)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_the_slopes_of_tiny_and_of_huge_values_are_followed(scale: float) -> None:
+    """Products of single precision would be 0 or infinite."""
+    habits, passed, expected = SeasonalBaseline(), np.array([5 * MINUTE]), []
+    own = np.zeros(1, list(habits.fields))
+    for position in range(14 * 288):
+        at, slot = position % 288 / 12, START + position * 5 * MINUTE
+        with np.errstate(over="raise", invalid="raise"):
+            found = habits.step(scale * np.array([abs(at - 12.0)]), slot, passed, NONE, own)
+        expected.append((at, found.expected[0] / scale))
+    for at, value in expected[13 * 288 :]:
+        if min(at % 12, 12 - at % 12) > 2:
+            assert value == pytest.approx(abs(at - 12.0), abs=0.2)
+
+
 @pytest.mark.parametrize(("odd", "expected"), [(False, 3.6), (True, 2.0)])
 def test_an_odd_sample_is_no_habit_of_its_weekday(odd: bool, expected: float) -> None:
     """After two weeks at 2, a day at 10 raises the expected values of its weekday by a fifth, if it is not odd."""
