@@ -181,10 +181,10 @@ class Siblings:
         return cause if now is None or now.breached <= cause.breached else now
 
     def refined(self, cause: SharedCause, row: int) -> SharedCause | None:
-        """Return the known cause of a model's breach, with its present evidence; None: others explain it away.
+        """Return the known cause of a model's breach, with its present evidence; None: the breach is its own after all.
 
-        The first breaches of an incident may suspect the fleet. Later ones show the node, and a model elsewhere has
-        a cause of its own.
+        The first breaches of an incident may look like those of the whole fleet. Once a node explains them, its models
+        have that cause, and a model elsewhere has its own.
         """
         unit = self._unit(row)
         onset = int(self._onsets[unit]) if unit >= 0 and cause.label == EVERY_MODEL else 0
