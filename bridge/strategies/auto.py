@@ -25,7 +25,7 @@ from bridge.strategies.auto_verdicts import (
 )  # fmt: skip
 from bridge.strategies.base import RetrainStrategy, StateColumn
 from bridge.strategies.stats import scale
-from bridge.strategies.stats.block_maxima import BlockMaxima, Peaks, forget
+from bridge.strategies.stats.block_maxima import FIRST_HOURS, BlockMaxima, Peaks, forget
 from bridge.strategies.stats.confirmation import ALMOST, confirmed, confirmed_by_any, needed_score
 from bridge.strategies.stats.counts import CountingConfig, Counts, counts, take_due
 from bridge.strategies.stats.daily_means import DailyMeans
@@ -83,7 +83,7 @@ class AutoStrategy(RetrainStrategy):
     Config = AutoConfig
     needs = frozenset({VALUE})
     history = 14 * DAY
-    warm_up = 8 * HOUR
+    warm_up = FIRST_HOURS * HOUR
     inherits = True
 
     def __init__(self, config: AutoConfig) -> None:

@@ -132,13 +132,21 @@ def test_an_alarm_lasts_an_hour_after_the_last_odd_sample() -> None:
     assert 11 <= lasting <= 13
 
 
-def test_a_new_model_warms_up_for_eight_hours() -> None:
-    """Until there are peaks of eight hours."""
+def test_a_new_model_warms_up_for_four_hours() -> None:
+    """Until there are peaks of four hours."""
     story = Story(EventKind.LATENCY)
     codes = [story.see(value=value)[0] for value in course(1.5, 3)]
-    assert codes[:96] == ["WARMING_UP"] * 96
+    assert codes[:48] == ["WARMING_UP"] * 48
     assert codes[-1] == "OK"
     assert set(codes) == {"WARMING_UP", "OK"}
+
+
+def test_a_large_step_is_detected_from_the_fifth_hour_on() -> None:
+    """To twice the usual value, but not by 20 %: the peaks of a few hours are uncertain."""
+    for factor, expected in ((2.0, [67]), (1.2, [])):
+        values = course(0.3, 3)
+        values[66:] *= factor
+        assert Story(EventKind.LATENCY).run(values)[:1] == expected
 
 
 def test_numbers_every_minute_are_put_together_to_five() -> None:

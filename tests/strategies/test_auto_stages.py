@@ -36,7 +36,7 @@ def on(at: Timestamp) -> str:
 def test_before_the_first_verdict_nothing_is_stated() -> None:
     """The text about the first verdict does."""
     assert detects(Story(EventKind.LATENCY)) == ""
-    assert detects(observe(7 * HOUR)) == ""
+    assert detects(observe(3 * HOUR)) == ""
 
 
 def test_the_first_version_of_a_pipeline_detects_more_with_its_age() -> None:

@@ -4,7 +4,8 @@ Whatever the distribution and autocorrelation of a statistic, maxima of long blo
 distribution, whose mean and spread show how rare a higher one is: Coles, An Introduction to Statistical Modeling of
 Extreme Values, Springer 2001, chapter 3. By its max-stability, maxima of days have the spread of those of hours times
 24 to the power of the shape, which is 0 for light tails (Gumbel); so hours stand in for days at first, and show how
-heavy the tails are later. While few days are known, the shape is shrunk towards TYPICAL.
+heavy the tails are later. While few days are known, the shape is shrunk towards TYPICAL. The spread of a few hours is
+uncertain, so it is taken larger: the maxima of twelve Gaussian samples, for example, have 0.36 of their mean.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from numpy.typing import NDArray
 from bridge.domain.times import DAY, HOUR, MINUTE, Timestamp
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
+from bridge.strategies.stats.clipping import NEGLIGIBLE, bound
 
 MEMORY = 21  # days of peaks
 HOURS = 48  # hours of peaks behind their mean and spread
-FEW_HOURS = 8  # hours with samples before anything is known
+FIRST_HOURS = 4  # hours with samples on the first day before anything is known
+FEW_HOURS = 8  # the same on later days, as of a nightly job, and hours before a spread is certain
+LEAST_SPREAD, UNSURE = 0.5, 2.0  # least spread as a share of the mean peak, and its factor, while it is uncertain
 BOUND = 6.0  # spreads above the mean of the peaks: more than that is not learnt from one day
 ALIGNED = 5 * MINUTE  # hours and days of a model begin at a multiple of this
 TINY = 1e-12
@@ -92,7 +96,7 @@ class BlockMaxima:
         view.close_days((own["day"] != day)[:, None, None])
         own["hour"], own["day"] = hour, day
         mean, spread, lone = self._peaks(view)
-        mean[view.hours < FEW_HOURS] = np.nan
+        mean[view.hours < np.where(view.days > 0, FEW_HOURS, FIRST_HOURS)] = np.nan
         with np.errstate(invalid="ignore"):
             scores = (values - mean) / (spread + 1e-9 * np.abs(mean) + TINY)
         view.add(values)
@@ -105,8 +109,9 @@ class BlockMaxima:
         They come from the peaks of hours before there are days.
         """
         days = np.maximum(view.days, 1).astype(np.float64)
-        some = view.days > 0
-        narrow = view.hour_spread
+        some, narrow = view.days > 0, view.hour_spread
+        least = UNSURE * np.maximum(narrow, LEAST_SPREAD * np.abs(view.hour_mean))
+        narrow = np.where(some | (view.hours >= FEW_HOURS), narrow, least)
         mean = np.where(some, view.mean, view.hour_mean + LIFT * narrow)
         spread = np.hypot(np.where(some, view.spread, 0.0), narrow / days)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -164,8 +169,9 @@ class _Columns:
             return
         hours = np.minimum(self.hours + over, HOURS).astype(np.uint8)
         gain = np.where(over, 1.0 / np.maximum(hours, 1), 0.0)
-        most = np.where(self.hours >= FEW_HOURS, BOUND * self.hour_spread, np.inf)
-        delta = np.where(over, np.minimum(self.hour_top - self.hour_mean, most), 0.0)
+        far = self.hour_top - self.hour_mean
+        most = bound(BOUND * self.hour_spread, far, self.hours >= FIRST_HOURS)
+        delta = np.where(over, np.minimum(far, most), 0.0)
         self.hour_mean = self.hour_mean + gain * delta
         self.hour_spread = _spread(self.hour_spread, gain, delta)
         self.hours = hours
@@ -179,8 +185,9 @@ class _Columns:
         days = self.days + over.astype(np.uint16)
         gain = np.where(over, np.maximum(1.0 / np.maximum(days, 1), 1.0 / MEMORY), 0.0)
         wide = np.hypot(self.spread, self.hour_spread / np.maximum(self.days, 1).astype(np.float64))
-        most = np.where(self.days > 0, BOUND * wide, np.inf)
-        delta = np.where(over, np.minimum(self.top - self.mean, most), 0.0)
+        far = self.top - self.mean
+        varied = (self.days == 1) | (self.spread > NEGLIGIBLE * far)
+        delta = np.where(over, np.minimum(far, bound(BOUND * wide, far, (self.days > 0) & varied)), 0.0)
         self.mean = self.mean + gain * delta
         self.spread = _spread(self.spread, gain, delta)
         self.days = np.minimum(days, 60_000).astype(np.uint16)

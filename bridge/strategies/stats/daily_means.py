@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bridge.domain.times import DAY, HOUR, Timestamp
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
+from bridge.strategies.stats.clipping import NEGLIGIBLE, bound
 from bridge.strategies.stats.trend import student
 from bridge.strategies.stats.weekday_means import WeekdayMeans
 
@@ -114,6 +115,7 @@ class DailyMeans:
         scores, usual, weekly = self._compare(mean, weekday, least, own)
         scores[~whole] = np.nan
         alarmed, far = since <= AFTER, np.abs(scores) > 1
+        _widen(mean, far & ~weekly & (own["run"] * np.nan_to_num(scores) < 0), own)
         run = _run(own["run"].astype(np.int64), scores, whole, weekly)
         stays = (np.abs(run) >= LASTS) & (since <= AFTER + DAY)
         moved = far & ~alarmed & ((np.abs(run) // FAR > AFTER // DAY) | stays)
@@ -138,8 +140,10 @@ class DailyMeans:
         """
         level, means, deviations = mean - own["anchor"], own["means"].astype(np.float64), own["deviations"]
         variance = np.maximum(own["variance"], least) * (1 + 1 / np.maximum(means, 1))
-        known = (means > 0) & (deviations >= FEWEST - 1)
-        scores = np.where(known, (level - own["mean"]) / (np.sqrt(variance) * self._limits[deviations]), np.nan)
+        far, noise = level - own["mean"], np.sqrt(variance)
+        varied = noise >= NEGLIGIBLE * np.abs(far)  # constant days do not show how far the next one may be
+        known = (means > 0) & (deviations >= FEWEST - 1) & varied
+        scores = np.where(known, far / (noise * self._limits[deviations]), np.nan)
         week = own["weekdays"]
         same, spread = WeekdayMeans.predict(weekday, least, week)
         weekly = known & (spread < RHYTHM * np.minimum(variance, WeekdayMeans.rhythm(week)))
@@ -190,6 +194,18 @@ def _run(run: NDArray[np.int64], scores: Floats, whole: Bools, weekly: Bools) ->
     return np.clip(np.where(whole, longer, run), -99, 99)
 
 
+def _widen(mean: Floats, which: Bools, own: StateColumn) -> None:
+    """Learn the distance of a day (k,) that follows one beyond the limit on the other side; change own (k,) in place.
+
+    Such days are no slow change: days have come to differ more. Few of the days before count beside them, and their
+    mean is not learnt.
+    """
+    deviations = np.where(which, np.minimum(own["deviations"] + 1, FEWEST), own["deviations"])
+    square = (mean - own["anchor"] - own["mean"]) ** 2
+    own["variance"] += np.where(which, (square - own["variance"]) / np.maximum(deviations, 1), 0.0)
+    own["deviations"] = deviations
+
+
 def _move(mean: Floats, weekday: NDArray[np.int64], moved: Bools, own: StateColumn) -> None:
     """Make the mean of a day (k,) the reference where a level has stayed; change own (k,) in place."""
     own["anchor"] = np.where(moved, mean, own["anchor"])
@@ -216,15 +232,17 @@ def _mean(own: StateColumn, *, counted: bool) -> tuple[Floats, Floats]:
 def _add(found: Floats, which: Bools, own: StateColumn) -> None:
     """Add a day's mean, and its deviation from the reference of then (k, 2), to mean and variance; change own (k,).
 
-    The deviation is a prediction error, whose variance is 1 + 1 / n times that of the means.
+    The deviation is a prediction error, whose variance is 1 + 1 / n times that of the means. Those of constant days do
+    not count once a day differs.
     """
     means, deviations = own["means"].astype(np.float64), own["deviations"].astype(np.float64)
-    bound = np.where(deviations >= FEWEST - 1, BOUND * np.sqrt(own["variance"]), np.inf)
-    square = np.clip(found[:, 1], -bound, bound) ** 2 * means / (means + 1)
-    second = which & (means > 0)
-    deviations = np.where(second, np.minimum(deviations + 1, MEMORY), deviations)
+    apart, known = np.stack([found[:, 0] - own["mean"], found[:, 1]], axis=1), deviations >= FEWEST - 1
+    most = bound((BOUND * np.sqrt(own["variance"]))[:, None], apart, known[:, None])
+    level, deviation = np.clip(apart, -most, most).T
+    square = deviation**2 * means / (means + 1)
+    second, constant = which & (means > 0), known & np.isinf(most[:, 1])
+    deviations = np.where(second, np.where(constant, 1, np.minimum(deviations + 1, MEMORY)), deviations)
     own["variance"] += np.where(second, (square - own["variance"]) / np.maximum(deviations, 1), 0.0)
     means = np.where(which, np.minimum(means + 1, MEMORY), means)
-    step = np.clip(found[:, 0] - own["mean"], -bound, bound) / np.maximum(means, 1)
-    own["mean"] += np.where(which, step, 0.0)
+    own["mean"] += np.where(which, level / np.maximum(means, 1), 0.0)
     own["means"], own["deviations"] = means, deviations

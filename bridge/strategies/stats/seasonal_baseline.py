@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bridge.domain.times import DAY, HOUR, Duration, Timestamp
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
+from bridge.strategies.stats.clipping import bound
 
 DAYS = 4 * HOUR  # time constant of the level of one hour of the day: samples of about four days
 WEEKS = 0.2  # weight of the newest week in the adjustment of an hour of the week
@@ -149,8 +150,8 @@ class SeasonalBaseline:
         """Return innovations (k,) in units of the noise, and learn the noise."""
         count = own["count"] + known
         gain = np.where(known, np.maximum(1 / np.maximum(count, 1), _share(passed, NOISE)), 0.0)
-        bound = np.where(count > FEW, HUBER * own["spread"], np.inf)
-        clipped = np.clip(residual, -bound, bound)
+        most = bound(HUBER * own["spread"], residual, count > FEW)
+        clipped = np.clip(residual, -most, most)
         before = np.where(passed <= HOUR, own["before"], 0.0)
         own["variance"] += gain * (clipped * clipped - own["variance"])
         own["product"] += gain * (clipped * before - own["product"])
@@ -158,7 +159,7 @@ class SeasonalBaseline:
         innovation = residual - phi * before
         size = MAD * own["noise"]
         z = np.where(known & (count > FEW), np.clip(innovation / np.maximum(size, 1e-12), -CLIP, CLIP), np.nan)
-        most = np.where(count > FEW, CLIP * own["noise"], np.inf)
+        most = bound(CLIP * own["noise"], innovation, count > FEW)
         own["noise"] += gain * (np.minimum(np.abs(innovation), most) - own["noise"])
         own["spread"] += gain * (np.abs(clipped) - own["spread"])
         own["before"] = np.where(known, clipped, own["before"])

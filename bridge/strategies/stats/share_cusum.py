@@ -128,7 +128,7 @@ class ShareCusum:
         variance = 1.0 + own["wander"].astype(np.float64)
         squared = own["beyond"].astype(np.float64) ** 2 / np.maximum(own["noise"], TINY)
         gain = np.where(known & calm, -np.expm1(-span / np.clip(own["lived"], DAY, CALIBRATION)), 0.0)
-        own["wander"] += gain * (np.minimum(squared, HUBER * variance) - variance)
+        own["wander"] += gain * (np.minimum(squared, HUBER * np.maximum(variance, 1.0)) - variance)
         return np.asarray(1 / np.maximum(variance / CHANCE, 1.0))
 
     @staticmethod

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
+from bridge.strategies.stats.clipping import bound
 
 MEMORY = 28  # prediction errors behind the standard deviation
 WEEKS = 4  # weeks behind the mean of a weekday
@@ -62,8 +63,9 @@ class WeekdayMeans:
         day = weekday[rows]
         before, weeks, errors = own["mean"][rows, day].astype(np.float64), own["weeks"][rows, day], own["errors"][rows]
         second, deviation = weeks > 0, own["deviation"][rows].astype(np.float64)
-        bound = np.where(second & (errors >= FEWEST - 1), BOUND * deviation, np.inf)
-        error = np.clip(means[rows] - before, -bound, bound)
+        error = means[rows] - before
+        most = bound(BOUND * deviation, error, second & (errors >= FEWEST - 1))
+        error = np.clip(error, -most, most)
         errors = np.where(second, np.minimum(errors + 1, MEMORY), errors)
         square = error**2 * weeks / (weeks + 1.0)
         variance = deviation**2 + (square - deviation**2) / np.maximum(errors, 1)

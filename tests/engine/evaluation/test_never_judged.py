@@ -65,7 +65,7 @@ def test_a_strategy_has_two_warm_ups_and_a_day_at_least() -> None:
         ("ewma", {"standardise": {"season": "week", "warm_up": "2d"}}, 9 * DAY),
         ("ewma", {"standardise": {"reference": "fixed", "level": 1, "spread": 1, "whiten": False}}, 0),
         ("ewma", {"standardise": {"reference": "fixed", "level": 1, "spread": 1}}, DAY),
-        ("vote", {"at_least": 1, "of": [{"auto": {}}, {"threshold": {"max": 1}}]}, 8 * HOUR),
+        ("vote", {"at_least": 1, "of": [{"auto": {}}, {"threshold": {"max": 1}}]}, 4 * HOUR),
         ("decay", {"min": 0.9, "window": "8d", "min_coverage": 0.5, "lead_time": "1d"}, 4 * DAY),
     ):  # fmt: skip
         assert build(StrategySpec(name, params)).warm_up == warm_up, name

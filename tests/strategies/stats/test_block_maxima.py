@@ -12,7 +12,18 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bridge.domain.times import DAY, HOUR
-from bridge.strategies.stats.block_maxima import BOUND, LIFT, MEMORY, SHAPES, TYPICAL, WORTH, BlockMaxima, quantile
+from bridge.strategies.stats.block_maxima import (
+    BOUND,
+    LEAST_SPREAD,
+    LIFT,
+    MEMORY,
+    SHAPES,
+    TYPICAL,
+    UNSURE,
+    WORTH,
+    BlockMaxima,
+    quantile,
+)
 
 START = 1_700_006_400_000  # Wednesday, 15 November 2023, 00:00 UTC
 
@@ -54,12 +65,37 @@ def test_scores_are_in_spreads_of_the_peaks_of_days() -> None:
 
 
 def test_a_first_day_is_judged_by_the_peaks_of_its_hours() -> None:
-    """Lifted by the logarithm of 24, as Gumbel's maxima are; unknown before eight hours. No hour is an outlier."""
+    """Lifted by the logarithm of 24, as Gumbel's maxima are; no hour is an outlier. The first ones are uncertain."""
     numbers = np.random.default_rng(drawn()).uniform(size=(1, 10))
-    score, _, _ = peaks(numbers)
-    spread = numbers.std() * widened(0.0, 1)
-    assert score == pytest.approx((9.0 - numbers.mean() - LIFT * numbers.std()) / spread, rel=1e-5)
-    assert math.isnan(peaks(numbers[:, :7])[0])
+    for hours, factor in ((10, 1.0), (8, 1.0), (7, UNSURE), (4, UNSURE)):
+        known = numbers[:, :hours]
+        least = LEAST_SPREAD * known.mean() if factor > 1 else 0.0
+        spread = factor * max(known.std(), least)
+        score, _, _ = peaks(known)
+        assert score == pytest.approx((9.0 - known.mean() - LIFT * spread) / (spread * widened(0.0, 1)), rel=1e-4)
+    assert math.isnan(peaks(numbers[:, :3])[0])
+
+
+def test_later_days_need_more_hours_than_the_first() -> None:
+    """Two hours each night are known after the fourth."""
+    maxima, values = BlockMaxima(1, 0.01), np.ones((1, 1, 2))
+    own, known = np.zeros(1, maxima.fields), []
+    for day in range(6):
+        for hour in range(2):
+            score = maxima.step(values, START + day * DAY + hour * HOUR, own).score
+        known.append(not np.isnan(score).any())
+    assert known == [False] * 4 + [True] * 2
+
+
+def test_constant_peaks_do_not_bound_what_is_learnt() -> None:
+    """After days of zeros, the first other peak is learnt at once: a bound of 0 spreads would stay 0."""
+    for days, hours in ((1, 30), (9, 0)):
+        _, maxima, own = peaks(np.zeros((days, 24)))
+        at = START + days * DAY + HOUR
+        for hour in range(hours + 25):
+            maxima.step(np.array([[[5.0, -5.0]]]), at + hour * HOUR, own)
+        assert own["hour_spread"][0, 0, 0] > 1.0
+        assert own["spread"][0, 0, 0] > 1.0
 
 
 def test_one_peak_has_a_bounded_effect() -> None:

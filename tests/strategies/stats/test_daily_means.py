@@ -97,6 +97,27 @@ def test_a_slow_change_does_not_hide_itself() -> None:
     assert found.mean() > 0.8
 
 
+def test_days_that_differ_more_for_good_become_usual() -> None:
+    """A hundred times as much from the fifteenth day on: at first nearly all are beyond the limit, soon few."""
+    draw, days = np.random.default_rng(93), Days(200)
+    for _ in range(15):
+        days.see(draw.normal(10, 0.1, 200))
+    far = np.array([np.abs(days.see(draw.normal(10, 10, 200))) >= 1 for _ in range(20)]).mean(axis=1)
+    print(far)
+    assert far[1] > 0.9
+    assert (far[10:] < 0.3).all()
+
+
+def test_the_first_day_after_constant_ones_is_not_judged_but_learnt() -> None:
+    """After ten equal days, some others are learnt before the next is judged, by these alone."""
+    days = Days()
+    scores = days.run([10.0] * 10 + usual(20))
+    first = 10 + 2 * GUARD
+    assert np.isnan(scores[10:first]).all()
+    assert not np.isnan(scores[first:]).any()
+    assert np.abs(scores[first:]).max() < 1
+
+
 def test_the_newest_days_wait_and_are_dropped_when_a_day_is_odd() -> None:
     days = Days()
     days.run([10.0, 10.2, 9.9, 10.1, 9.8, 10.0, 10.2])

@@ -108,7 +108,7 @@ def test_windows_of_more_than_an_hour_count_as_uncorrelated() -> None:
 
 
 def test_constant_values_before_and_after_a_long_gap_leave_room_to_learn_the_noise_that_follows() -> None:
-    """The variance of means has fallen to 0; a level that wanders then raises it above that of chance."""
+    """The variance of means has fallen to 0; it returns to that of independent noise, which whitening leaves."""
     draw, passed, slot = np.random.default_rng(34), np.full(20, HOUR), START
     habits = SeasonalBaseline()
     own = np.zeros(20, list(habits.fields))
@@ -122,7 +122,7 @@ def test_constant_values_before_and_after_a_long_gap_leave_room_to_learn_the_noi
         level = 0.98 * level + 0.2 * draw.standard_normal(20)
         habits.step(10 + level + 0.1 * draw.standard_normal(20), slot, passed, NONE, own)
     print(own["excess"])
-    assert float(np.median(own["excess"])) > 0.5
+    assert abs(float(np.median(own["excess"]))) < 0.3
 
 
 def test_the_profile_is_flat_beside_a_jump_and_linear_within_a_wave() -> None:
