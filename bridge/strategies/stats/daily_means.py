@@ -240,7 +240,7 @@ def _add(found: Floats, which: Bools, own: StateColumn) -> None:
     most = bound((BOUND * np.sqrt(own["variance"]))[:, None], apart, known[:, None])
     level, deviation = np.clip(apart, -most, most).T
     square = deviation**2 * means / (means + 1)
-    second, constant = which & (means > 0), known & np.isinf(most[:, 1])
+    second, constant = which & (means > 0), known & np.isinf(most[:, 1]) & (deviation != 0)
     deviations = np.where(second, np.where(constant, 1, np.minimum(deviations + 1, MEMORY)), deviations)
     own["variance"] += np.where(second, (square - own["variance"]) / np.maximum(deviations, 1), 0.0)
     means = np.where(which, np.minimum(means + 1, MEMORY), means)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bridge.domain.times import DAY, HOUR
-from bridge.strategies.stats.daily_means import AFTER, EARLIER, FEWEST, GUARD, DailyMeans, EndedDay
+from bridge.strategies.stats.daily_means import AFTER, EARLIER, FEWEST, GUARD, DailyMeans, EndedDay, known_from
 
 START = 1_700_006_400_000
 P = 0.005
@@ -116,6 +116,13 @@ def test_the_first_day_after_constant_ones_is_not_judged_but_learnt() -> None:
     assert np.isnan(scores[10:first]).all()
     assert not np.isnan(scores[first:]).any()
     assert np.abs(scores[first:]).max() < 1
+
+
+def test_constant_days_are_known_days() -> None:
+    """So that a page does not announce slow changes for a later day again and again."""
+    days = Days()
+    days.run([10.0] * 12)
+    assert known_from(days.own[0], int(days.born[0]), START + 12 * DAY) == 0
 
 
 def test_the_newest_days_wait_and_are_dropped_when_a_day_is_odd() -> None:
