@@ -109,10 +109,10 @@ def test_days_that_differ_more_for_good_become_usual() -> None:
 
 
 def test_the_first_day_after_constant_ones_is_not_judged_but_learnt() -> None:
-    """After ten equal days, some others are learnt before the next is judged, by these alone."""
+    """After ten equal days, six others are learnt, each GUARD days later; the next are judged by these alone."""
     days = Days()
     scores = days.run([10.0] * 10 + usual(20))
-    first = 10 + 2 * GUARD
+    first = 10 + FEWEST - 1 + GUARD
     assert np.isnan(scores[10:first]).all()
     assert not np.isnan(scores[first:]).any()
     assert np.abs(scores[first:]).max() < 1
