@@ -126,9 +126,9 @@ def test_a_model_with_verdicts_states_what_is_not_detected_yet() -> None:
     world = World(group(replace(rule(), strategy=StrategySpec("auto", {})), interval=HOUR))
     for hour in range(11):
         world.tick({A: 0.1 + 0.01 * (hour % 3)})
-        assert detects(world).startswith("detects sudden changes so far; unusual values from ") == (hour >= 9)
+        assert detects(world).startswith("detects sudden changes so far; unusual values from ") == (hour >= 5)
     assert detects(world, world.now) == detects(world)
-    assert detects(world, world.now - 5 * HOUR) == ""
+    assert detects(world, world.now - 7 * HOUR) == ""
     world.tick({B: 0.1})
     assert detects(world) == ""
 
