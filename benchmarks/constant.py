@@ -1,10 +1,11 @@
-"""Requests of `strategy: auto` on latencies that are constant for a time, as those of models without traffic.
+"""Requests of `strategy: auto` on signals that are constant for a time: latencies, and errors of 500 requests.
 
     python -m benchmarks.constant [--seed N] [--models 40]
 
-Each model is observed for 40 days, with a value every five minutes; then its latency doubles for three hours. Three
-numbers are counted for each signal: requests of a model in the four days after it first varies, requests in a
-model-quarter after these days, and models whose doubled latency is detected, until ten minutes after its end.
+Each model is observed for 40 days, with a value every five minutes; then, for three hours, its latency doubles, or its
+error rate is three times that of before, at most 30 %. Three numbers are counted for each signal: requests of a model
+in the four days after it first varies, requests in a model-quarter after these days, and models whose change is
+detected, until ten minutes after its end.
 
 --seed: of the signals; by default it is drawn, and printed. The last line is one JSON object.
 """
@@ -26,6 +27,7 @@ Floats = NDArray[np.float64]
 PER_DAY = 288  # samples
 DAYS, SETTLED, CHANGE, LATE = 40, 4, 36, 2  # days, and samples
 USUAL = 0.2  # seconds
+REQUESTS, RATE = 500, 0.01  # in five minutes, and share of errors
 samples = np.arange(DAYS * PER_DAY + CHANGE + LATE)[:, None]
 
 
@@ -59,11 +61,26 @@ SIGNALS: dict[str, tuple[float, Callable[[Floats], Floats]]] = {  # day of the f
 }
 
 
-def measure(varies: float, values: Floats) -> tuple[float, float, int]:
-    """Return early requests of a model, later ones in a model-quarter, and detected models, of values (n, models)."""
-    models = values.shape[1]
-    watch = Watch(models, EventKind.LATENCY)
-    asks = np.stack([watch.see(START + at * 5 * MINUTE, {"value": row}) for at, row in enumerate(values)])
+ERRORS: dict[str, tuple[float, Floats]] = {  # day of the first change, and error rates (n, 1)
+    "1 % errors": (0, np.full(samples.shape, RATE)),
+    "no errors for a day": (1, np.where(samples < PER_DAY, 0.0, RATE)),
+    "no errors for 8 days": (8, np.where(samples < 8 * PER_DAY, 0.0, RATE)),
+    "only errors for 8 days": (8, np.where(samples < 8 * PER_DAY, 1.0, RATE)),
+    "no errors at night": (0.5, np.where(samples // 12 % 24 < 12, 0.0, RATE)),
+    "no errors on weekends": (2, np.where(samples // PER_DAY % 7 < 2, 0.0, RATE)),
+    "0.25 % errors on weekends": (2, np.where(samples // PER_DAY % 7 < 2, RATE / 4, RATE)),
+    "20 % errors, 5 % on weekends": (2, np.where(samples // PER_DAY % 7 < 2, 0.05, 0.2)),
+}
+
+
+def measure(varies: float, event: EventKind, columns: dict[str, Floats]) -> tuple[float, float, int]:
+    """Return early requests of a model, later ones in a model-quarter, and detected models, of columns (n, models)."""
+    models = next(iter(columns.values())).shape[1]
+    watch = Watch(models, event)
+    asks = np.stack([
+        watch.see(START + at * 5 * MINUTE, {name: column[at] for name, column in columns.items()})
+        for at in range(len(samples))
+    ])  # fmt: skip
     settled, end = round((varies + SETTLED) * PER_DAY), DAYS * PER_DAY
     quarters = models * (end - settled) / PER_DAY / 90
     return (
@@ -76,14 +93,27 @@ def measure(varies: float, values: Floats) -> tuple[float, float, int]:
 def main() -> None:
     """Print a line for each signal, and the summary last."""
     models, seed = models_and_seed(__doc__)
-    noise, result = np.random.default_rng(seed).standard_normal((len(samples), models)), {}
-    for name, (varies, signal) in SIGNALS.items():
-        values = signal(noise)
-        values[DAYS * PER_DAY : DAYS * PER_DAY + CHANGE] *= 2
-        early, late, detected = measure(varies, values)
+    draw, result = np.random.default_rng(seed), {}
+    noise = draw.standard_normal((len(samples), models))
+    changed = slice(DAYS * PER_DAY, DAYS * PER_DAY + CHANGE)
+
+    def add(name: str, varies: float, event: EventKind, columns: dict[str, Floats]) -> None:
+        early, late, detected = measure(varies, event, columns)
         result[name] = {"early": round(early, 2), "late_per_quarter": round(late, 2), "detected": detected}
         print(f"{name}: {early:.2f} requests at first, {late:.2f} a quarter later, {detected} of {models} detected",
               flush=True)  # fmt: skip
+
+    for name, (varies, signal) in SIGNALS.items():
+        values = signal(noise)
+        values[changed] *= 2
+        add(name, varies, EventKind.LATENCY, {"value": values})
+    for name, (varies, course) in ERRORS.items():
+        rates = course.repeat(models, axis=1)
+        rates[changed] = min(3 * rates[DAYS * PER_DAY - 1, 0], 0.3)
+        errors = draw.binomial(REQUESTS, rates).astype(float)
+        add(
+            name, varies, EventKind.INFERENCE_ERROR, {"errors": errors, "total": np.full(errors.shape, float(REQUESTS))}
+        )
     print(json.dumps({"seed": seed, "models": models, "constant": result}))
 
 

@@ -26,9 +26,10 @@ from bridge.strategies.auto_verdicts import (
 from bridge.strategies.base import RetrainStrategy, StateColumn
 from bridge.strategies.stats import scale
 from bridge.strategies.stats.block_maxima import FIRST_HOURS, BlockMaxima, Peaks, forget
-from bridge.strategies.stats.confirmation import ALMOST, confirmed, confirmed_by_any, needed_score
+from bridge.strategies.stats.confirmation import ALMOST, confirmed_by_any, needed_score
 from bridge.strategies.stats.counts import CountingConfig, Counts, counts, take_due
 from bridge.strategies.stats.daily_means import DailyMeans
+from bridge.strategies.stats.error_bursts import ErrorBursts
 from bridge.strategies.stats.hourly_range import HourlyRange
 from bridge.strategies.stats.pooling import grown, pool
 from bridge.strategies.stats.scale import LOGIT, backward, both, forward
@@ -47,7 +48,8 @@ LONE_BURST = 0.3  # the same for the excess of errors
 DAILY = 0.1  # the same for the mean of a day
 UNEXPECTED = 1.0  # score of the residual below which a value is no higher than expected
 FEW_DAYS, UNSURE = 3, 1.5  # days until waves and bursts of an error rate are known, and the factor of the limit before
-FEW_ERRORS = 5
+BY_CHANCE = 1.5  # standard errors by which the highest of a week of error rates exceeds their mean
+RECENT = 4 * DAY  # the range of an error rate may contain the change of an alarm that was no longer ago
 CALM = 0.5  # the signal is calm again when its score is below this
 LASTS = HOUR  # how long an alarm continues after the last sample that was not calm
 FIRST = 12  # samples that may show that a signal is a proportion
@@ -97,7 +99,7 @@ class AutoStrategy(RetrainStrategy):
             len(STATISTICS), often, [rare * share for share in LONE],
             [CHANGE_INDEX, CHANGE_INDEX, SHIFT_INDEX, RESIDUAL_INDEX],
         )  # fmt: skip
-        self._bursts = BlockMaxima(len(STATISTICS), often, [rare * LONE_BURST] * len(STATISTICS))
+        self._bursts = ErrorBursts(len(STATISTICS), often, rare * LONE_BURST, self._window)
         self._baseline, self._range_by_hour, self._cusum = SeasonalBaseline(), HourlyRange(), ShareCusum()
         daily = DAILY * PROMISED[config.sensitivity] / QUARTER
         self._days = {width: DailyMeans(daily / width) for width in (1, 2)}
@@ -215,21 +217,19 @@ class AutoStrategy(RetrainStrategy):
         days = extremes["days"][:, 0, 0]
         margin = change.error * (0.5 + 2.0 / (days + 1.0)) / 3
         outside = self._range_by_hour.step(change.near, margin, slot, passed, np.zeros_like(own["on"]), hours)
-        statistics = np.stack([change.near, change.excess, *np.full((2, len(own)), np.nan)], axis=1)[:, :, None]
-        peaks = self._bursts.step(statistics, slot, extremes, slice(0, 1))
-        scores = peaks.score[:, :, 0]
-        # The peaks of a counter that seldom steps stay unknown (NaN); nothing then speaks against a rise.
-        odd = outside.sample[:, 0] & ((days < FEW_DAYS) | ~(scores[:, 0] <= 0))
-        enough = (days > 0) & (errors >= FEW_ERRORS) & ~np.isnan(scores[:, 1])
-        excess = np.where(enough, scores[:, 1], -np.inf)
-        burst = confirmed(excess, self._bursts.limit, peaks.lone[:, 1, 0], slot, passed, own["over"][:, 0])
+        calm = (own["loud"] == 0) | (slot - own["loud"] >= RECENT)
+        highest = np.where(calm, np.sin(np.maximum(outside.upper - BY_CHANCE * change.error, 0.0)) ** 2, 0.0)
+        burst, over = self._bursts, own["over"][:, 0]
+        found = burst.step(errors, requests, change.near, change.usual, highest, slot, passed, over, extremes)
+        within = calm & ~outside.sample[:, 0]
+        odd = outside.sample[:, 0] & ((days < FEW_DAYS) | ~found.usual_rate | outside.highest)
         total = np.where(odd, change.total, np.minimum(change.total, ALMOST * self._limit))
-        score = np.maximum(total, burst * self._limit) / np.where(days < FEW_DAYS, UNSURE, 1.0)
+        score = np.maximum(total, found.score * self._limit) / np.where(days < FEW_DAYS, UNSURE, 1.0)
         hit = change.known & (score >= self._limit)
-        self._cusum.learn(errors, requests, slot, change, self._limit, odd, hit, shares)
+        self._cusum.learn(errors, requests, slot, change, self._limit, odd, within, hit, shares)
         self._score(score, own)
         own["usual"] = np.where(own["on"] & ~hit, own["usual"], change.usual)
-        which = np.where(burst * self._limit > total, EXCESS_INDEX, VALUE_INDEX)
+        which = np.where(found.score * self._limit > total, EXCESS_INDEX, VALUE_INDEX)
         own["which"] = np.where(own["on"] & ~hit, own["which"], which)
         own["low"] = own["high"] = np.where(change.known, change.usual, np.nan)
         likely = odd & (change.total >= self._limit / 2)

@@ -1,4 +1,4 @@
-"""auto on signals that were constant: they raise an alarm when they vary, and then become usual."""
+"""auto on signals that were constant, or without errors: a change raises an alarm, and then becomes usual."""
 
 from __future__ import annotations
 
@@ -68,3 +68,46 @@ def test_a_second_incident_of_a_constant_signal_is_detected() -> None:
         course[day * PER_DAY + 100 : day * PER_DAY + 124] = 0.4 + 0.01 * np.arange(24)
     (found,) = alarms(EventKind.LATENCY, [course])
     assert [int(at) // PER_DAY for at in found] == [8, 11]
+
+
+def alarms_of_counts(shares: Floats, seed: int, requests: float = 500.0) -> list[NDArray[np.int64]]:
+    """Return the samples at which each of four models with these shares (n,) of errors raises an alarm."""
+    print(f"seed {seed}")
+    draw, story = np.random.default_rng(seed), Story(EventKind.INFERENCE_ERROR, 4)
+    errors = draw.binomial(int(requests), shares[:, None].repeat(4, axis=1)).astype(float)
+    codes = np.array([story.see(errors=row, total=np.full(4, requests)) for row in errors])
+    begins = (codes[1:] == "BREACHED") & (codes[:-1] != "BREACHED")
+    return [np.flatnonzero(column) + 1 for column in begins.T]
+
+
+@pytest.mark.parametrize("days", [1, 8])
+def test_errors_after_days_without_any_raise_an_alarm_and_become_usual(days: int) -> None:
+    """None, then 1 %; it raised 8 to 35 alarms while only past peaks decided."""
+    shares = np.where(np.arange((days + 6) * PER_DAY) < days * PER_DAY, 0.0, 0.01)
+    for found in alarms_of_counts(shares, 41):
+        assert days * PER_DAY <= found[0] < days * PER_DAY + 24
+        assert len(found) <= 2
+
+
+def test_the_end_of_days_with_errors_only_raises_no_alarm() -> None:
+    """Only errors, then 1 %; there were 10 to 16 alarms. A later rise is detected, far below the former level."""
+    at = np.arange(30 * PER_DAY + 36)
+    shares = np.where(at < 8 * PER_DAY, 1.0, np.where(at < 30 * PER_DAY, 0.01, 0.03))
+    for found in alarms_of_counts(shares, 42):
+        assert found[0] >= 8 * PER_DAY + 288
+        assert found[-1] >= 30 * PER_DAY
+        assert len(found) <= 2
+
+
+@pytest.mark.parametrize(("weekend", "requests"), [(0.0, 500.0), (0.0025, 20_000.0)])
+def test_weekends_with_fewer_errors_are_usual_from_the_second_one_on(weekend: float, requests: float) -> None:
+    """1 % on weekdays; every Monday raised an alarm. The signal begins with a weekend."""
+    shares = np.where(np.arange(24 * PER_DAY) // PER_DAY % 7 < 2, weekend, 0.01)
+    founds = alarms_of_counts(shares, 43, requests)
+    assert all(2 * PER_DAY <= found[0] < 2 * PER_DAY + 24 for found in founds)
+    assert sum(len(found) for found in founds) <= 4 + 3  # of twelve later Mondays
+
+
+def test_a_constant_share_of_one_is_no_rise() -> None:
+    """All of 20,000 requests are errors."""
+    assert all(len(found) == 0 for found in alarms_of_counts(np.ones(4 * PER_DAY), 44, 20_000.0))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,6 +54,25 @@ class Peaks(NamedTuple):
     mean: Floats
     limit: Floats
     lone: Floats
+
+
+class NormalPeaks(NamedTuple):
+    """Mean and standard deviation of the highest of some independent standard normal numbers."""
+
+    mean: float
+    spread: float
+
+    def score(self, values: Floats) -> Floats:
+        """Return the distance of values above such a peak, in spreads, as that of BlockMaxima."""
+        return np.asarray((values - self.mean) / self.spread)
+
+
+def normal_peaks(count: int) -> NormalPeaks:
+    """Return the peaks of `count` numbers, at least two, by their limit distribution, Gumbel's (Coles, section 3.1)."""
+    normal, count = NormalDist(), max(count, 2)
+    high = normal.inv_cdf(1 - 1 / count)
+    scale = normal.inv_cdf(1 - 1 / (count * math.e)) - high
+    return NormalPeaks(high + EULER * scale, GUMBEL * scale)
 
 
 class BlockMaxima:

@@ -27,10 +27,14 @@ class OutOfRange(NamedTuple):
     """Comparison of a signal with its range at this hour: outside it above (0), and below (1); bool (k, 2).
 
     sample: the sample itself. level: its mean of about an hour. Both are True where the range is unknown.
+    upper: upper end (k,) of the range at the beginning and the end of this hour, -inf where both are unknown.
+    highest: (k,), the sample is above the range of all hours; False where one of them is unknown.
     """
 
     sample: Bools
     level: Bools
+    upper: Floats
+    highest: Bools
 
 
 class HourlyRange:
@@ -65,13 +69,15 @@ class HourlyRange:
         share = -np.expm1(-passed / SMOOTH)
         own["level"] = np.where(new, values, own["level"] + share * (values - own["level"]))
         bound, unknown = self._bounds(slot, own)
-        near = margin[:, None]
+        ends, near = np.where(own["age"] > 0, own["bound"], -np.inf), margin[:, None]
+        whole, upper = ends.max(axis=1), ends[:, [(hour - 1) % 24, hour % 24], 0].max(axis=1)
         if second.any():
-            whole = np.where(own["age"] > 0, own["bound"], -np.inf).max(axis=1)
             bound = np.where(second[:, None], whole, bound)
             unknown = np.where(second[:, None], whole == -np.inf, unknown)
             near = np.where(second[:, None], near / 3, near)
-        return OutOfRange(unknown | (both(values) > bound + 3 * near), unknown | (both(own["level"]) > bound + near))
+        sample, level = both(values) > bound + 3 * near, both(own["level"]) > bound + near
+        highest = np.where(own["age"][:, :, 0].all(axis=1), whole[:, 0], np.inf)
+        return OutOfRange(unknown | sample, unknown | level, upper, values > highest + 3 * margin)
 
     @staticmethod
     def _bounds(slot: Timestamp, own: StateColumn) -> tuple[Floats, Bools]:

@@ -7,7 +7,8 @@ the likelihood ratio to that power has been at most 1. It is not learnt while a 
 not devalue itself. Windows whose errors are binomial around a rate that wanders for hours meet that condition, but
 their sums do not; so the weight is at most the reciprocal of the variance of such sums, in units of that of binomial
 errors. The evidence of one window is bounded, so that a burst is no lasting rise: Huber, Annals of
-Mathematical Statistics 36 (1965). A rate that has fallen becomes the usual one silently.
+Mathematical Statistics 36 (1965). A rate that has fallen becomes the usual one silently, and so does one
+that is back where it has been at such times, as on Monday after a weekend with fewer errors.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from bridge.strategies.base import StateColumn
 ODDS = np.array([2.0, 1.3, 0.5])  # odds ratios of the changes to detect; the last is a fall
 FALL = 2  # index of the fall, and number of the rises
 FALLEN = 6.0  # limit of its sum
+MOST_SUM = 3  # greatest sum of rises, as a multiple of the limit
 MEMORY, LEAST_WINDOWS = 24 * HOUR, 5  # time constant of the usual error rate, and the least number of windows in it
 NEAR = HOUR  # time constant of the present error rate
 HOURS = 5 * HOUR  # time constant of the error rate of one hour of the day: samples of about five days
@@ -51,7 +53,6 @@ class ShareChange(NamedTuple):
     usual: error rate before the window, a standard error above the estimate.
     factor: usual error rate of this hour of the day, as a multiple of that of the day.
     total: the higher of the CUSUMs of rises.
-    excess: errors above the usual number, on a scale where their variance is about 1.
     near, error: error rate of about an hour, and its standard error, both as the arcsine of the square root.
     known: warmed up.
     """
@@ -60,7 +61,6 @@ class ShareChange(NamedTuple):
     usual: Floats
     factor: Floats
     total: Floats
-    excess: Floats
     near: Floats
     error: Floats
     known: Bools
@@ -93,7 +93,8 @@ class ShareCusum:
         few, span = own["errors"] + 0.5, np.minimum(passed, seen)
         level, factor = (few + np.sqrt(few)) / (own["requests"] + 1.0), self._factor(slot, span, own)
         usual = np.clip(level * factor, LEAST, MOST)
-        ratios, most = log_ratios(errors, requests, usual), limit * np.clip(span / HOUR, LARGEST, SLOW)
+        ratios = log_ratios(np.minimum(errors, MOST * requests), requests, usual)  # more are no rise
+        most = limit * np.clip(span / HOUR, LARGEST, SLOW)
         weight = 1 / (1 / weights(own["moments"]) + UNKNOWN * np.exp(-own["lived"] / UNTIL)[:, None])
         self._calibrate(ratios, most, span, calm & (own["sums"][:, :FALL].max(axis=1) <= limit / 2), own)
         even = np.clip(factor * few / (own["requests"] + 1.0), TINY, 1 - TINY)
@@ -109,9 +110,8 @@ class ShareCusum:
         own["near_requests"] = kept * own["near_requests"] + requests
         near = np.arcsin(np.sqrt(np.clip(own["near_errors"] / own["near_requests"], 0.0, 1.0)))
         error = 0.5 / np.sqrt(own["near_requests"])
-        excess = 2 * (np.sqrt(errors + 0.375) - np.sqrt(requests * usual + 0.375))
         known = (own["lived"] >= WARM_UP) & (own["requests"] > 0)
-        return ShareChange(span, usual, factor, sums[:, :FALL].max(axis=1), excess, near, error, known)
+        return ShareChange(span, usual, factor, sums[:, :FALL].max(axis=1), near, error, known)
 
     @staticmethod
     def _steadiness(
@@ -162,12 +162,13 @@ class ShareCusum:
 
     @staticmethod
     def learn(
-        errors: Floats, requests: Floats, slot: Timestamp, found: ShareChange, limit: float, odd: Bools, hit: Bools,
-        own: StateColumn,
+        errors: Floats, requests: Floats, slot: Timestamp, found: ShareChange, limit: float, odd: Bools, within: Bools,
+        hit: Bools, own: StateColumn,
     ) -> None:  # fmt: skip
         """Learn the usual error rate.
 
         odd: (k,) the present error rate is higher than it has been at such times.
+        within: (k,) it is within the range of such times: if it lasts, it becomes the usual one without an alarm.
         hit: (k,) an alarm begins or continues: the new error rate becomes the usual one.
         """
         young = own["lived"] <= MEMORY  # a first day may be half of a wave, but waves do not double a rate in hours
@@ -175,8 +176,9 @@ class ShareCusum:
         memory = np.maximum(np.clip(own["lived"] / 4, 3 * HOUR, MEMORY), LEAST_WINDOWS * found.span)
         gain = np.where(doubtful, 0.0, -np.expm1(-found.span / memory))
         learnt = np.where(doubtful, 0.0, 1.0)
-        fallen = found.known & (own["sums"][:, FALL] > FALLEN)
-        which = np.where(hit, own["sums"][:, :FALL].argmax(axis=1), FALL)
+        back = found.known & within & ~hit & (found.total >= MOST_SUM * limit)
+        anew = hit | back | (found.known & (own["sums"][:, FALL] > FALLEN))
+        which = np.where(hit | back, own["sums"][:, :FALL].argmax(axis=1), FALL)
         rows = np.arange(len(own))
         hour, kept = slot // HOUR % 24, np.exp(-found.span / HOURS)
         level = (own["errors"] + 0.5) / (own["requests"] + 1.0)
@@ -186,12 +188,12 @@ class ShareCusum:
             own[name][:, hour] = np.where(found.known & ~doubtful, kept * column + numbers, column)
         for name, numbers in (("errors", errors), ("requests", requests * found.factor)):
             fresh = own[f"new_{name}"][rows, which]
-            own[name] = np.where(hit | fallen, fresh, (1 - gain) * own[name] + learnt * numbers)
+            own[name] = np.where(anew, fresh, (1 - gain) * own[name] + learnt * numbers)
         for name in ("beyond", "noise"):
-            own[name] = np.where(hit | fallen, 0.0, own[name])
-        over = (hit | fallen | ~found.known)[:, None]
+            own[name] = np.where(anew, 0.0, own[name])
+        over = (anew | ~found.known)[:, None]
         sums = np.where(over, 0.0, own["sums"])
-        sums[:, :FALL] = np.minimum(sums[:, :FALL], 3 * limit)
+        sums[:, :FALL] = np.minimum(sums[:, :FALL], MOST_SUM * limit)
         own["sums"] = sums
         for name in ("new_errors", "new_requests"):
             own[name] = np.where(over, 0.0, own[name])

@@ -22,6 +22,7 @@ from bridge.strategies.stats.block_maxima import (
     UNSURE,
     WORTH,
     BlockMaxima,
+    normal_peaks,
     quantile,
 )
 
@@ -99,14 +100,32 @@ def test_constant_peaks_do_not_bound_what_is_learnt() -> None:
 
 
 def test_one_peak_has_a_bounded_effect() -> None:
-    """A day of a million moves the mean by a MEMORY-th of BOUND spreads."""
+    """A day of ten thousand moves the mean by a MEMORY-th of BOUND spreads."""
     numbers = np.random.default_rng(drawn()).gumbel(size=(40, 24))
     _, maxima, own = peaks(numbers)
     before = own.copy()
-    maxima.step(np.array([[[1e6, -1e6]]]), START + 970 * HOUR, own)
+    maxima.step(np.array([[[1e4, -1e4]]]), START + 970 * HOUR, own)
     maxima.step(np.array([[[0.0, 0.0]]]), START + 985 * HOUR, own)
     spread = math.hypot(float(before["spread"][0, 0, 0]), float(own["hour_spread"][0, 0, 0]) / 40)
     assert own["mean"][0, 0, 0] - before["mean"][0, 0, 0] == pytest.approx(BOUND * spread / MEMORY, rel=0.02)
+
+
+@pytest.mark.parametrize("count", [24, 288, 1440])
+def test_peaks_of_normal_numbers_are_those_of_their_distribution(count: int) -> None:
+    """Against the integral of the distribution of the highest of `count` numbers; Gumbel's is its limit."""
+    grid = np.linspace(-5.0, 10.0, 15_001)
+    density = count * stats.norm.pdf(grid) * stats.norm.cdf(grid) ** (count - 1)
+    mean = float(np.trapezoid(grid * density, grid))
+    deviation = math.sqrt(float(np.trapezoid((grid - mean) ** 2 * density, grid)))
+    found = normal_peaks(count)
+    assert found.mean == pytest.approx(mean, rel=0.03)
+    assert found.spread == pytest.approx(deviation, rel=0.1)
+    assert found.score(np.array([found.mean, found.mean + found.spread])) == pytest.approx([0.0, 1.0])
+
+
+def test_peaks_of_one_number_are_taken_as_those_of_two() -> None:
+    """A window of a day."""
+    assert normal_peaks(1) == normal_peaks(2)
 
 
 def test_large_values_do_not_overflow() -> None:
