@@ -29,7 +29,7 @@ from bridge.strategies.stats.block_maxima import FIRST_HOURS, BlockMaxima, Peaks
 from bridge.strategies.stats.confirmation import ALMOST, confirmed_by_any, needed_score
 from bridge.strategies.stats.counts import CountingConfig, Counts, counts, take_due
 from bridge.strategies.stats.daily_means import DailyMeans
-from bridge.strategies.stats.error_bursts import ErrorBursts
+from bridge.strategies.stats.error_bursts import ErrorBursts, ends_by_chance
 from bridge.strategies.stats.hourly_range import HourlyRange
 from bridge.strategies.stats.pooling import grown, pool
 from bridge.strategies.stats.scale import LOGIT, backward, both, forward
@@ -48,7 +48,6 @@ LONE_BURST = 0.3  # the same for the excess of errors
 DAILY = 0.1  # the same for the mean of a day
 UNEXPECTED = 1.0  # score of the residual below which a value is no higher than expected
 FEW_DAYS, UNSURE = 3, 1.5  # days until waves and bursts of an error rate are known, and the factor of the limit before
-BY_CHANCE = 1.5  # standard errors by which the highest of a week of error rates exceeds their mean
 RECENT = 4 * DAY  # the range of an error rate may contain the change of an alarm that was no longer ago
 CALM = 0.5  # the signal is calm again when its score is below this
 LASTS = HOUR  # how long an alarm continues after the last sample that was not calm
@@ -218,15 +217,14 @@ class AutoStrategy(RetrainStrategy):
         margin = change.error * (0.5 + 2.0 / (days + 1.0)) / 3
         outside = self._range_by_hour.step(change.near, margin, slot, passed, np.zeros_like(own["on"]), hours)
         calm = (own["loud"] == 0) | (slot - own["loud"] >= RECENT)
-        highest = np.where(calm, np.sin(np.maximum(outside.upper - BY_CHANCE * change.error, 0.0)) ** 2, 0.0)
+        highest, least = (np.where(calm, rate, 0.0) for rate in ends_by_chance(outside.upper, change.error))
         burst, over = self._bursts, own["over"][:, 0]
-        found = burst.step(errors, requests, change.near, change.usual, highest, slot, passed, over, extremes)
-        within = calm & ~outside.sample[:, 0]
-        odd = outside.sample[:, 0] & ((days < FEW_DAYS) | ~found.usual_rate | outside.highest)
+        found = burst.step(errors, requests, change.near, change.usual, least, slot, passed, over, extremes)
+        odd = (change.near > outside.upper + 3 * margin) & ((days < FEW_DAYS) | ~found.usual_rate | outside.highest)
         total = np.where(odd, change.total, np.minimum(change.total, ALMOST * self._limit))
         score = np.maximum(total, found.score * self._limit) / np.where(days < FEW_DAYS, UNSURE, 1.0)
         hit = change.known & (score >= self._limit)
-        self._cusum.learn(errors, requests, slot, change, self._limit, odd, within, hit, shares)
+        self._cusum.learn(errors, requests, slot, change, self._limit, odd, highest, hit, shares)
         self._score(score, own)
         own["usual"] = np.where(own["on"] & ~hit, own["usual"], change.usual)
         which = np.where(found.score * self._limit > total, EXCESS_INDEX, VALUE_INDEX)

@@ -19,6 +19,7 @@ from bridge.strategies.base import StateColumn
 from bridge.strategies.stats.block_maxima import TINY, BlockMaxima, normal_peaks
 from bridge.strategies.stats.confirmation import confirmed
 
+BY_CHANCE = 1.5  # standard errors by which the highest of a week of error rates exceeds their mean
 FEW = 5  # errors that are no burst
 NEAR_INDEX, EXCESS_INDEX = 0, 1  # statistics among the peaks
 
@@ -80,3 +81,12 @@ def excess(errors: Floats, requests: Floats, usual: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         deviance = np.where(errors > 0, errors * np.log(errors / expected), 0.0) - (errors - expected)
     return np.asarray(np.sign(errors - expected) * np.sqrt(2 * np.maximum(deviance, 0.0)))
+
+
+def ends_by_chance(upper: Floats, error: Floats) -> tuple[Floats, Floats]:
+    """Return the error rates (k,) between which the upper end of a range is, apart from chance: the higher one first.
+
+    upper, error: (k,) arcsine of the square root of that end, -inf where it is unknown, and its standard error.
+    """
+    ends = [np.clip(upper + some * error, 0.0, np.pi / 2) for some in (BY_CHANCE, -BY_CHANCE)]
+    return np.sin(ends[0]) ** 2, np.sin(ends[1]) ** 2

@@ -25,7 +25,6 @@ from bridge.strategies.base import StateColumn
 ODDS = np.array([2.0, 1.3, 0.5])  # odds ratios of the changes to detect; the last is a fall
 FALL = 2  # index of the fall, and number of the rises
 FALLEN = 6.0  # limit of its sum
-MOST_SUM = 3  # greatest sum of rises, as a multiple of the limit
 MEMORY, LEAST_WINDOWS = 24 * HOUR, 5  # time constant of the usual error rate, and the least number of windows in it
 NEAR = HOUR  # time constant of the present error rate
 HOURS = 5 * HOUR  # time constant of the error rate of one hour of the day: samples of about five days
@@ -162,13 +161,13 @@ class ShareCusum:
 
     @staticmethod
     def learn(
-        errors: Floats, requests: Floats, slot: Timestamp, found: ShareChange, limit: float, odd: Bools, within: Bools,
-        hit: Bools, own: StateColumn,
+        errors: Floats, requests: Floats, slot: Timestamp, found: ShareChange, limit: float, odd: Bools,
+        highest: Floats, hit: Bools, own: StateColumn,
     ) -> None:  # fmt: skip
         """Learn the usual error rate.
 
         odd: (k,) the present error rate is higher than it has been at such times.
-        within: (k,) it is within the range of such times: if it lasts, it becomes the usual one without an alarm.
+        highest: (k,) error rate of such times up to which a rise becomes the usual rate without an alarm.
         hit: (k,) an alarm begins or continues: the new error rate becomes the usual one.
         """
         young = own["lived"] <= MEMORY  # a first day may be half of a wave, but waves do not double a rate in hours
@@ -176,10 +175,11 @@ class ShareCusum:
         memory = np.maximum(np.clip(own["lived"] / 4, 3 * HOUR, MEMORY), LEAST_WINDOWS * found.span)
         gain = np.where(doubtful, 0.0, -np.expm1(-found.span / memory))
         learnt = np.where(doubtful, 0.0, 1.0)
-        back = found.known & within & ~hit & (found.total >= MOST_SUM * limit)
+        rows, rise = np.arange(len(own)), own["sums"][:, :FALL].argmax(axis=1)
+        risen = own["new_errors"][rows, rise] / np.maximum(own["new_requests"][rows, rise], TINY) * found.factor
+        back = found.known & ~hit & (found.total >= limit) & (risen <= highest)
         anew = hit | back | (found.known & (own["sums"][:, FALL] > FALLEN))
-        which = np.where(hit | back, own["sums"][:, :FALL].argmax(axis=1), FALL)
-        rows = np.arange(len(own))
+        which = np.where(hit | back, rise, FALL)
         hour, kept = slot // HOUR % 24, np.exp(-found.span / HOURS)
         level = (own["errors"] + 0.5) / (own["requests"] + 1.0)
         bounded = np.minimum(errors, 2 * requests * found.usual)
@@ -193,7 +193,7 @@ class ShareCusum:
             own[name] = np.where(anew, 0.0, own[name])
         over = (anew | ~found.known)[:, None]
         sums = np.where(over, 0.0, own["sums"])
-        sums[:, :FALL] = np.minimum(sums[:, :FALL], MOST_SUM * limit)
+        sums[:, :FALL] = np.minimum(sums[:, :FALL], 3 * limit)
         own["sums"] = sums
         for name in ("new_errors", "new_requests"):
             own[name] = np.where(over, 0.0, own[name])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bridge.domain.times import DAY, HOUR, MINUTE
-from bridge.strategies.stats.error_bursts import FEW, Bursts, ErrorBursts, excess
+from bridge.strategies.stats.error_bursts import FEW, Bursts, ErrorBursts, ends_by_chance, excess
 
 START = 1_700_006_400_000  # Wednesday, 15 November 2023, 00:00 UTC
 STEP = 5 * MINUTE
@@ -108,3 +108,14 @@ def test_windows_of_an_hour_have_lower_peaks_by_chance() -> None:
             found = bursts.step(one(errors), one(REQUESTS), one(0.01), one(0.01), one(0.0), slot, time, over, own)
         scores.append(float(found.score[0]))
     assert scores[0] < scores[1]
+
+
+def test_the_ends_of_a_range_are_three_standard_errors_apart() -> None:
+    """As error rates; 0 where the range is unknown, and between 0 and 1."""
+    upper, error = np.arcsin(np.sqrt(np.array([0.04, 0.0, 1.0, 0.5]))), np.array([0.02, 0.02, 0.02, 0.0])
+    upper = np.append(upper, -np.inf)
+    highest, least = ends_by_chance(upper, np.append(error, 0.02))
+    assert highest[:3] == pytest.approx([np.sin(upper[0] + 0.03) ** 2, np.sin(0.03) ** 2, 1.0])
+    assert least[:3] == pytest.approx([np.sin(upper[0] - 0.03) ** 2, 0.0, np.cos(0.03) ** 2])
+    assert highest[3] == least[3] == pytest.approx(0.5)
+    assert (highest[4], least[4]) == (0.0, 0.0)
