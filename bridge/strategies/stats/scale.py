@@ -11,7 +11,7 @@ from bridge.domain.verdict import Floats
 LOGIT, UNCHANGED = 1, 2  # scales of signals that are neither latencies nor error rates; 0 while unknown
 EDGE = 0.02  # added to a proportion and to its complement: closer to 0 and 1, the logit is almost linear
 FARTHEST = 700.0  # logit whose odds can still be computed
-LARGEST_LOG = 709.7  # logarithm of almost the largest float
+LARGEST_LOG = 88.7  # logarithm of almost the largest float of four bytes, as the state has them
 LARGEST = 1e30  # values of this magnitude or more, infinities included, count as missing
 
 

@@ -73,10 +73,10 @@ def test_a_latency_of_zero_is_no_number() -> None:
     assert usable(values, batch(EventKind.CUSTOM)).tolist() == [True, True, True, False, False, False]
 
 
-def test_a_bound_of_a_latency_beyond_the_largest_number_is_the_largest() -> None:
-    """A bound far above latencies of 1e29 has none above it."""
+def test_a_latency_beyond_the_largest_number_of_four_bytes_is_the_largest() -> None:
+    """A bound far above latencies of 1e29 has none above it. The state has four bytes for an expected latency."""
     with np.errstate(over="raise"):
-        bounds = backward(np.array([700.0, 800.0, np.nan]), batch(EventKind.LATENCY), np.zeros(3, np.bool_))
-    assert bounds[0] == math.exp(700)
-    assert 1e308 < bounds[1] < math.inf
-    assert np.isnan(bounds[2])
+        found = backward(np.array([80.0, 700.0, np.nan]), batch(EventKind.LATENCY), np.zeros(3, np.bool_))
+        assert 1e38 < found.astype(np.float32)[1] < math.inf
+    assert found[0] == math.exp(80)
+    assert np.isnan(found[2])
