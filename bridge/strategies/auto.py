@@ -215,12 +215,14 @@ class AutoStrategy(RetrainStrategy):
         own["looked"], own["seen"], own["known"] = slot, 0, change.known
         days = extremes["days"][:, 0, 0]
         margin = change.error * (0.5 + 2.0 / (days + 1.0)) / 3
-        outside = self._range_by_hour.step(change.near, margin, slot, passed, np.zeros_like(own["on"]), hours)
+        self._range_by_hour.step(change.near, margin, slot, passed, np.zeros_like(own["on"]), hours)
+        upper, of_day = self._range_by_hour.upper(slot, hours)
         calm = (own["loud"] == 0) | (slot - own["loud"] >= RECENT)
-        highest, least = (np.where(calm, rate, 0.0) for rate in ends_by_chance(outside.upper, change.error))
+        highest, least = (np.where(calm, rate, 0.0) for rate in ends_by_chance(upper, change.error))
         burst, over = self._bursts, own["over"][:, 0]
         found = burst.step(errors, requests, change.near, change.usual, least, slot, passed, over, extremes)
-        odd = (change.near > outside.upper + 3 * margin) & ((days < FEW_DAYS) | ~found.usual_rate | outside.highest)
+        near = change.near - 3 * margin
+        odd = (near > upper) & ((days < FEW_DAYS) | ~found.usual_rate | (near > of_day))
         total = np.where(odd, change.total, np.minimum(change.total, ALMOST * self._limit))
         score = np.maximum(total, found.score * self._limit) / np.where(days < FEW_DAYS, UNSURE, 1.0)
         hit = change.known & (score >= self._limit)

@@ -27,14 +27,10 @@ class OutOfRange(NamedTuple):
     """Comparison of a signal with its range at this hour: outside it above (0), and below (1); bool (k, 2).
 
     sample: the sample itself. level: its mean of about an hour. Both are True where the range is unknown.
-    upper: upper end (k,) of the range at the beginning and the end of this hour, -inf where both are unknown.
-    highest: (k,), the sample is above the range of all hours; False where one of them is unknown.
     """
 
     sample: Bools
     level: Bools
-    upper: Floats
-    highest: Bools
 
 
 class HourlyRange:
@@ -69,15 +65,24 @@ class HourlyRange:
         share = -np.expm1(-passed / SMOOTH)
         own["level"] = np.where(new, values, own["level"] + share * (values - own["level"]))
         bound, unknown = self._bounds(slot, own)
-        ends, near = np.where(own["age"] > 0, own["bound"], -np.inf), margin[:, None]
-        whole, upper = ends.max(axis=1), ends[:, [(hour - 1) % 24, hour % 24], 0].max(axis=1)
+        near = margin[:, None]
         if second.any():
+            whole = np.where(own["age"] > 0, own["bound"], -np.inf).max(axis=1)
             bound = np.where(second[:, None], whole, bound)
             unknown = np.where(second[:, None], whole == -np.inf, unknown)
             near = np.where(second[:, None], near / 3, near)
-        sample, level = both(values) > bound + 3 * near, both(own["level"]) > bound + near
-        highest = np.where(own["age"][:, :, 0].all(axis=1), whole[:, 0], np.inf)
-        return OutOfRange(unknown | sample, unknown | level, upper, values > highest + 3 * margin)
+        return OutOfRange(unknown | (both(values) > bound + 3 * near), unknown | (both(own["level"]) > bound + near))
+
+    @staticmethod
+    def upper(slot: Timestamp, own: StateColumn) -> tuple[Floats, Floats]:
+        """Return the upper ends (k,) of the range of the hour of `slot`, and of the range of all hours.
+
+        The first is the higher one of its beginning and its end, -inf if both are unknown; the second is inf if an hour
+        is unknown.
+        """
+        bound, age, hour = own["bound"][:, :, 0], own["age"][:, :, 0], slot // HOUR % 24
+        ends = [np.where(age[:, at] > 0, bound[:, at].astype(np.float64), -np.inf) for at in (hour - 1, hour)]
+        return np.maximum(*ends), np.where((age > 0).all(axis=1), bound.max(axis=1), np.inf)
 
     @staticmethod
     def _bounds(slot: Timestamp, own: StateColumn) -> tuple[Floats, Bools]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bridge.domain.times import DAY, HOUR
-from bridge.strategies.stats.hourly_range import LASTS, HourlyRange, OutOfRange
+from bridge.strategies.stats.hourly_range import LASTS, HourlyRange
 
 START = 1_700_006_400_000  # Wednesday, 15 November 2023, 00:00 UTC
 OTHER, SECOND = np.array([False]), np.array([True])
@@ -66,27 +66,20 @@ def test_on_the_second_day_a_level_of_any_hour_is_within_the_range() -> None:
     assert outside(1.6, 26) == [[True, False], [True, False]]
 
 
-def test_the_highest_of_all_hours_is_known_when_every_hour_is() -> None:
-    hours = HourlyRange()
-    own = np.zeros(1, list(hours.fields))
-
-    def step(value: float, at: int) -> OutOfRange:
-        return hours.step(np.array([value]), np.array([0.1]), START + at * HOUR, np.array([HOUR * 100]), OTHER, own)
-
-    for hour in range(24):
-        assert not step(5.0 if hour == 7 else float(hour % 3), hour).highest[0]
-    assert not step(5.2, 24).highest[0]
-    assert step(5.4, 24).highest[0]
-
-
 def test_the_upper_end_of_the_range_is_the_higher_one_of_both_ends_of_the_hour() -> None:
-    """A level that falls within an hour is as high as at its beginning for a part of it."""
+    """A level that falls within an hour is as high as at its beginning for a part of it.
+
+    The upper end of all hours is known when every hour is over.
+    """
     hours = HourlyRange()
     own = np.zeros(1, list(hours.fields))
-    upper = []
+    upper, of_day = [], []
     for at in range(48):
-        value = np.array([5.0 if at % 24 == 7 else 1.0])
-        found = hours.step(value, np.array([0.1]), START + at * HOUR, np.array([HOUR * 100]), OTHER, own)
-        upper.append(float(found.upper[0]))
+        value, slot = np.array([5.0 if at % 24 == 7 else 1.0]), START + at * HOUR
+        hours.step(value, np.array([0.1]), slot, np.array([HOUR * 100]), OTHER, own)
+        found = hours.upper(slot, own)
+        upper.append(float(found[0][0]))
+        of_day.append(float(found[1][0]))
     assert upper[0] == -np.inf
     assert upper[24 + 6 : 24 + 10] == [1.0, 5.0, 5.0, 1.0]
+    assert of_day == [np.inf] * 24 + [5.0] * 24
