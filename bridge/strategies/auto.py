@@ -222,7 +222,7 @@ class AutoStrategy(RetrainStrategy):
         burst, over = self._bursts, own["over"][:, 0]
         found = burst.step(errors, requests, change.near, change.usual, least, slot, passed, over, extremes)
         near = change.near - 3 * margin
-        odd = (near > upper) & ((days < FEW_DAYS) | ~found.usual_rate | (near > of_day))
+        odd = (near > upper) & ((days < FEW_DAYS) | ~found.usual_rate | (hours["level"] - margin > of_day))
         total = np.where(odd, change.total, np.minimum(change.total, ALMOST * self._limit))
         score = np.maximum(total, found.score * self._limit) / np.where(days < FEW_DAYS, UNSURE, 1.0)
         hit = change.known & (score >= self._limit)

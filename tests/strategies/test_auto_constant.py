@@ -111,3 +111,9 @@ def test_weekends_with_fewer_errors_are_usual_from_the_second_one_on(weekend: fl
 def test_a_constant_share_of_one_is_no_rise() -> None:
     """All of 20,000 requests are errors."""
     assert all(len(found) == 0 for found in alarms_of_counts(np.ones(4 * PER_DAY), 44, 20_000.0))
+
+
+def test_an_hour_of_failures_every_day_is_usual() -> None:
+    """Each day begins with an hour in which all requests fail; from the tenth day on, it raised an alarm a day."""
+    shares = np.where(np.arange(14 * PER_DAY) % PER_DAY < 12, 1.0, 0.001)
+    assert all(np.sum(found > 3 * PER_DAY) == 0 for found in alarms_of_counts(shares, 45))
