@@ -103,17 +103,20 @@ class Api:
 
     def _query(self, path: str, params: Mapping[str, str], ends: float, retry_until: float) -> bytes:
         attempts = 0
+        failure: AttemptError | None = None
         while True:
             attempts += 1
             try:
                 return self._attempt(path, params, ends)
-            except AttemptError as failure:
+            except AttemptError as error:
+                if failure is None or not _is_cut(error, retry_until):  # else the attempt before tells more
+                    failure = error
                 wait = max(failure.wait / 1000, _PAUSES[min(attempts, len(_PAUSES)) - 1])
                 ends = min(ends, retry_until)
                 if attempts >= failure.tries or time.monotonic() + wait >= ends:
                     failure.query, failure.when = params.get("query", ""), _when(params)
                     failure.advice = failures.advice(self.config, failure)
-                    raise
+                    raise failure from None
                 log.debug("query is retried", extra={"reason": failure.reason, "wait": wait, "attempt": attempts})
             self._pause(wait)
 
@@ -190,6 +193,11 @@ class Api:
             raise failures.not_prometheus("the answer is not JSON") from None
         except (KeyError, TypeError):
             raise failures.not_prometheus("the answer is JSON, but not from Prometheus' API") from None
+
+
+def _is_cut(error: AttemptError, retry_until: float) -> bool:
+    """Return whether an attempt had no answer because retries had to end."""
+    return error.reason == "timeout" and not error.status and time.monotonic() >= retry_until
 
 
 def _when(params: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,6 @@ def source(*urls: str, http: HttpConfig | None = None, timeout: float = 5.0, bas
 
 def ids(snapshot: SilenceSnapshot) -> list[str]:
     return sorted(silence.id for silence in snapshot.silences)
-
-
-@pytest.fixture
-def mocked() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
-        yield mock
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Every way in which a query can fail, its reason, and what is retried within the deadline."""
+"""Every way in which a query can fail, its reason, and its deadline."""
 
 from __future__ import annotations
 
@@ -16,173 +16,13 @@ import responses
 
 from bridge.domain.errors import ConfigError, NoAnswerError, SourceError
 from bridge.net.http_config import BasicAuth, Secret, TlsConfig
-from bridge.net.session import Answer, call
 from bridge.sources.api import Api, names
 from bridge.sources.config import PrometheusConfig
 from bridge.sources.failures import AttemptError
 from bridge.sources.patience import SHORTER, WITHOUT
+from tests.sources.conftest import GOOD, QUERY, URL, ask, prometheus_error
 
-URL = "http://prometheus.test:9090"
-QUERY = URL + "/api/v1/query"
-GOOD = '{"status":"success","data":{"resultType":"vector","result":[]}}'
 LONG = {"query": "x" * 2_001}
-
-
-@pytest.fixture
-def mocked() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
-        yield mock
-
-
-@pytest.fixture
-def pauses() -> list[float]:
-    return []
-
-
-@pytest.fixture
-def api(pauses: list[float]) -> Iterator[Api]:
-    with closing(Api(PrometheusConfig(url=URL), Path(), 30.0, pause=pauses.append)) as made:
-        yield made
-
-
-def ask(api: Api, params: dict[str, str] | None = None) -> bytes:
-    return api.query("/api/v1/query", params or {"query": "x"}, api.deadline())
-
-
-def prometheus_error(kind: str, text: str = "why") -> str:
-    return f'{{"status":"error","errorType":"{kind}","error":"{text}"}}'
-
-
-FAILURES = [
-    # status, body, reason, transient, attempts
-    (400, prometheus_error("bad_data"), "bad_data", False, 1),
-    (422, prometheus_error("execution"), "execution", True, 2),
-    (422, prometheus_error("canceled"), "canceled", True, 1),
-    (499, prometheus_error("canceled"), "canceled", True, 1),
-    (503, prometheus_error("timeout"), "timeout", True, 4),
-    (503, prometheus_error("unavailable"), "unavailable", True, 4),
-    (500, prometheus_error("internal"), "internal", True, 1),
-    (404, prometheus_error("not_found"), "not_prometheus", False, 1),
-    (406, prometheus_error("not_acceptable"), "not_prometheus", False, 1),
-    (503, "Service Unavailable", "unavailable", True, 4),
-    (429, "slow down", "rate_limited", True, 4),
-    (429, prometheus_error("bad_data"), "rate_limited", True, 4),
-    (502, "<html>Bad Gateway</html>", "unavailable", True, 4),
-    (504, "<html>Gateway Time-out</html>", "timeout", True, 4),
-    (408, "", "timeout", True, 4),
-    (401, "Unauthorized", "unauthorized", False, 1),
-    (403, prometheus_error("bad_data"), "unauthorized", False, 1),
-    (413, "too long", "limit", False, 1),
-    (418, "I am a teapot", "not_prometheus", False, 1),
-    (500, "panic", "internal", True, 1),
-    (599, "[1, 2]", "internal", True, 1),
-    (400, '{"errorType": 7, "error": 8}', "bad_data", False, 1),
-]
-
-
-@pytest.mark.parametrize(("status", "body", "reason", "transient", "attempts"), FAILURES)
-def test_every_refusal_has_its_class_and_its_number_of_attempts(
-    api: Api, mocked: responses.RequestsMock, status: int, body: str, reason: str, transient: bool, attempts: int
-) -> None:
-    """The errorType decides if there is one, otherwise the status; only transient failures are retried."""
-    mocked.get(QUERY, status=status, body=body)
-    with pytest.raises(AttemptError, match=f"HTTP {status}") as caught:
-        ask(api)
-    assert (caught.value.reason, caught.value.transient, len(mocked.calls)) == (reason, transient, attempts)
-    assert isinstance(caught.value, SourceError)
-
-
-def test_an_answer_in_the_second_attempt_is_an_answer(
-    api: Api, mocked: responses.RequestsMock, pauses: list[float]
-) -> None:
-    """A restarting server costs a quarter of a second, not the slot."""
-    mocked.get(QUERY, status=503, body="Service Unavailable")
-    mocked.get(QUERY, body=GOOD)
-    assert ask(api) == GOOD.encode()
-    assert pauses == [0.25]
-
-
-def test_a_dead_network_is_tried_four_times(api: Api, mocked: responses.RequestsMock, pauses: list[float]) -> None:
-    """A refused connection is retried; the pauses double."""
-    mocked.get(QUERY, body=requests.ConnectionError("refused"))
-    with pytest.raises(AttemptError, match="refused") as caught:
-        ask(api)
-    assert (caught.value.reason, caught.value.transient) == ("network", True)
-    assert pauses == [0.25, 0.5, 1.0]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "headers", "waited"),
-    [(0.0, {}, []), (0.7, {}, [0.25]), (5.0, {"Retry-After": "7"}, []), (60.0, {}, [0.25, 0.5, 1.0])],
-)
-def test_a_query_is_retried_only_before_the_next_slot(
-    api: Api,
-    mocked: responses.RequestsMock,
-    pauses: list[float],
-    monkeypatch: pytest.MonkeyPatch,
-    seconds: float,
-    headers: dict[str, str],
-    waited: list[float],
-) -> None:
-    """Its own query is the next attempt. Pauses count as time here, though the test does not sleep."""
-    mocked.get(QUERY, status=503, headers=headers)
-    began = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: began + sum(pauses))
-    with pytest.raises(AttemptError, match="503"):
-        api.query("/api/v1/query", {"query": "x"}, api.deadline(), began + seconds)
-    assert pauses == waited
-
-
-def test_a_retry_has_only_the_time_until_the_next_slot(
-    api: Api, mocked: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first attempt has all of the deadline."""
-    mocked.get(QUERY, status=503)
-    deadlines: list[float] = []
-    began = time.monotonic()
-
-    def noted(*args: Any, deadline: float, **settings: Any) -> Answer:
-        deadlines.append(deadline)
-        return call(*args, deadline=deadline, **settings)
-
-    monkeypatch.setattr(time, "monotonic", lambda: began)
-    monkeypatch.setattr("bridge.sources.api.call", noted)
-    with pytest.raises(AttemptError):
-        api.query("/api/v1/query", {"query": "x"}, began + 30, began + 5)
-    assert deadlines == [30, 5, 5, 5]
-
-
-@pytest.mark.parametrize(
-    ("headers", "waited"),
-    [
-        ({"Retry-After": "7"}, [7.0]),
-        ({"Retry-After": "Mon, 23 Nov 2026 14:00:05 GMT", "Date": "Mon, 23 Nov 2026 14:00:00 GMT"}, [5.0]),
-        ({"Retry-After": "soon"}, [0.25]),
-        ({"Retry-After": "0"}, [0.25]),
-        ({"Retry-After": "31"}, []),
-        ({"Retry-After": "Mon, 23 Nov 2026 14:00:05 GMT", "Date": "yesterday"}, []),
-    ],
-)
-def test_retry_after_is_respected_when_it_fits_into_the_slot(
-    api: Api, mocked: responses.RequestsMock, pauses: list[float], headers: dict[str, str], waited: list[float]
-) -> None:
-    """If Retry-After exceeds the deadline, the query is not retried."""
-    mocked.get(QUERY, status=503, headers=headers)
-    mocked.get(QUERY, body=GOOD)
-    if waited:
-        assert ask(api) == GOOD.encode()
-    else:
-        with pytest.raises(AttemptError):
-            ask(api)
-    assert pauses == waited
-
-
-def test_no_attempt_begins_after_the_deadline(api: Api, mocked: responses.RequestsMock) -> None:
-    """Several columns share one deadline: when it is over, nothing is sent."""
-    with pytest.raises(AttemptError, match="no answer within 30 s") as caught:
-        api.query("/api/v1/query", {"query": "x"}, time.monotonic() - 1)
-    assert caught.value.reason == "timeout"
-    assert len(mocked.calls) == 0
 
 
 @pytest.mark.parametrize("body", ["<!DOCTYPE html><title>Log in</title>", "  <html>"])

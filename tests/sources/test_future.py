@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from email.utils import formatdate
 from pathlib import Path
@@ -31,12 +30,6 @@ class Dated(FakePrometheus):
     def _answer(self, request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
         status, _, body = super()._answer(request)
         return status, ({"Date": self.date} if self.date else {}), body
-
-
-@pytest.fixture
-def mocked() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as found:
-        yield found
 
 
 def queried(mocked: responses.RequestsMock, ahead: float, date: str, questions: int = 2) -> list[float]:

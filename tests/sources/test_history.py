@@ -27,12 +27,6 @@ DRIFT = SignalQuery("drift", EventKind.DRIFT, {"value": "drift"})
 
 
 @pytest.fixture
-def mocked() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
-        yield mock
-
-
-@pytest.fixture
 def source() -> Iterator[PrometheusSource]:
     config = PrometheusConfig(url="http://prometheus.test", max_samples=1_000)
     with closing(PrometheusSource(config, ModelTable(), Path())) as made:

@@ -23,12 +23,6 @@ Ask = Callable[..., EventBatch]
 
 
 @pytest.fixture
-def mocked() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
-        yield mock
-
-
-@pytest.fixture
 def source() -> Iterator[PrometheusSource]:
     with closing(PrometheusSource(PrometheusConfig(url="http://prometheus.test"), ModelTable(), Path())) as made:
         yield made
