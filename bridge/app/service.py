@@ -43,7 +43,8 @@ SILENCES_INTERVAL = 15 * SECOND
 STORE_INTERVAL = 5 * SECOND
 TAKE_OVER_LEASES = 2  # a take-over ends within so many leases
 SERVER_LIMIT = 1.0  # seconds that the web server may take to stop
-QUERIES_LIMIT = 0.3  # seconds to wait for queries under way at the end
+WORKERS = ("ThreadPoolExecutor", "AnyIO worker thread")  # names of threads with queries, and with password checks
+WORKERS_LIMIT = 0.3  # seconds to wait for them at the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +255,12 @@ def _create_app(bridge: Bridge, serve: ServeOptions, loaded: Loaded, hooks: Hook
 
 
 def _leave(code: int) -> None:
-    """Exit even if a query still waits for its answer; its slot is evaluated after the next start."""
-    deadline = time.monotonic() + QUERIES_LIMIT
-    workers = [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+    """Exit even if a query still waits for its answer; its slot is evaluated after the next start.
+
+    A thread that compares a password aborts the process if the interpreter ends meanwhile: bcrypt is written in Rust.
+    """
+    deadline = time.monotonic() + WORKERS_LIMIT
+    workers = [thread for thread in threading.enumerate() if thread.name.startswith(WORKERS)]
     for thread in workers:
         thread.join(max(0.0, deadline - time.monotonic()))
     if any(thread.is_alive() for thread in workers):

@@ -208,7 +208,7 @@ def test_leave_does_not_wait_for_a_query_that_hangs(monkeypatch: pytest.MonkeyPa
     """Without a hanging query the process ends in the ordinary way."""
     exits: list[int] = []
     monkeypatch.setattr(os, "_exit", exits.append)
-    monkeypatch.setattr(service, "QUERIES_LIMIT", 0.01)
+    monkeypatch.setattr(service, "WORKERS_LIMIT", 0.01)
     monkeypatch.setattr(service.logging, "shutdown", lambda: None)  # type: ignore[attr-defined]
     service._leave(0)
     assert exits == []
@@ -219,3 +219,19 @@ def test_leave_does_not_wait_for_a_query_that_hangs(monkeypatch: pytest.MonkeyPa
     assert exits == [1]
     answered.set()
     query.join(60)
+
+
+def test_password_check_does_not_abort_the_end_of_the_process() -> None:
+    """Python ends its thread within bcrypt, in Rust code, which must not be unwound."""
+    script = (
+        "import bcrypt, sys, threading\n"
+        "from bridge.app import service\n"
+        "hashed = bcrypt.hashpw(b'right', bcrypt.gensalt(4))\n"
+        "def guess():\n"
+        "    while True: bcrypt.checkpw(b'wrong', hashed)\n"
+        "threading.Thread(target=guess, name='AnyIO worker thread', daemon=True).start()\n"
+        "service._leave(3)\n"
+        "sys.exit(3)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stderr) == (3, "")
