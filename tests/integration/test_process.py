@@ -76,7 +76,7 @@ def ends_by_itself(program: Program) -> int:
 
 def test_the_waits_of_a_stop_add_up_to_less_than_five_seconds() -> None:
     """The web server, deliveries and queries under way: one after the other."""
-    assert service.SERVER_LIMIT + DELIVERIES_LIMIT + service.QUERIES_LIMIT < 5
+    assert service.SERVER_LIMIT + DELIVERIES_LIMIT + service.WORKERS_LIMIT < 5
 
 
 def test_sigterm_ends_it_even_while_a_receiver_hangs(source: Prometheus, tmp_path: Path) -> None:
