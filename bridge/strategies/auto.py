@@ -44,12 +44,10 @@ PROMISED = {"low": 0.3, "normal": 1.0, "high": 6.0}  # false requests of a model
 CONFIRMED = {"low": 2.0, "normal": 12.0, "high": 54.0}  # quiet days in QUARTER with a peak that counts if confirmed
 LONE = (0.3, 0.03, 0.3, 0.0)  # shares of PROMISED at which each statistic raises an alarm without confirmation
 REPEATS = {1: (0, 0, 0, 0), 2: (1, 1, 0, 1)}  # by directions that count: whether correlated noise confirms statistics
-LONE_BURST = 0.3  # the same for the excess of errors
-DAILY = 0.1  # the same for the mean of a day
+LONE_BURST, DAILY = 0.3, 0.1  # the same for the excess of errors, and for the mean of a day
 UNEXPECTED = 1.0  # score of the residual below which a value is no higher than expected
 FEW_DAYS, UNSURE = 3, 1.5  # days until waves and bursts of an error rate are known, and the factor of the limit before
-RECENT = 4 * DAY  # the range of an error rate may contain the change of an alarm that was no longer ago
-CALM = 0.5  # the signal is calm again when its score is below this
+CALM, FARTHEST = 0.5, 1e30  # the signal is calm again when its score is below this; highest score that is stored
 LASTS = HOUR  # how long an alarm continues after the last sample that was not calm
 FIRST = 12  # samples that may show that a signal is a proportion
 SAME = HOUR  # an unchanged value is evaluated again after this time
@@ -105,10 +103,9 @@ class AutoStrategy(RetrainStrategy):
         self.state_dtype = np.dtype([
             ("at", np.int64), ("cell", np.int32), ("seen", np.int64), ("sum", np.float64), ("samples", np.int32),
             ("looked", np.int64), ("last", np.float64), ("sums", np.float32, (2,)), ("over", np.int64, (2,)),
-            ("on", np.bool_), ("loud", np.int64), ("known", np.bool_),
-            ("score", np.float64), ("highest", np.float64), ("usual", np.float32), ("which", np.int8),
-            ("side", np.int8), ("next", np.int64), ("requests", np.float64), ("low", np.float32), ("high", np.float32),
-            ("scale", np.int8),
+            ("on", np.bool_), ("loud", np.int64), ("known", np.bool_), ("scale", np.int8),
+            ("score", np.float32), ("highest", np.float32), ("usual", np.float32), ("which", np.int8),
+            ("side", np.int8), ("next", np.int64), ("requests", np.float32), ("low", np.float32), ("high", np.float32),
             ("habits", list(SeasonalBaseline.fields)), ("extremes", self._maxima.fields),
             ("hours", list(HourlyRange.fields)), ("shares", list(ShareCusum.fields)),
             ("days", list(DailyMeans.fields)),
@@ -217,8 +214,8 @@ class AutoStrategy(RetrainStrategy):
         margin = change.error * (0.5 + 2.0 / (days + 1.0)) / 3
         self._range_by_hour.step(change.near, margin, slot, passed, np.zeros_like(own["on"]), hours)
         upper, of_day = self._range_by_hour.upper(slot, hours)
-        calm = (own["loud"] == 0) | (slot - own["loud"] >= RECENT)
-        highest, least = (np.where(calm, rate, 0.0) for rate in ends_by_chance(upper, change.error))
+        highest, least = ends_by_chance(upper, change.error)
+        again = self._baseline.comes_again(own["on"], slot, passed, own["habits"])
         burst, over = self._bursts, own["over"][:, 0]
         found = burst.step(errors, requests, change.near, change.usual, least, slot, passed, over, extremes)
         near = change.near - 3 * margin
@@ -226,15 +223,16 @@ class AutoStrategy(RetrainStrategy):
         total = np.where(odd, change.total, np.minimum(change.total, ALMOST * self._limit))
         score = np.maximum(total, found.score * self._limit) / np.where(days < FEW_DAYS, UNSURE, 1.0)
         hit = change.known & (score >= self._limit)
-        self._cusum.learn(errors, requests, slot, change, self._limit, odd, highest, hit, shares)
-        self._score(score, own)
+        back = self._cusum.learn(errors, requests, slot, change, self._limit, odd, highest, hit, shares)
+        self._score(np.minimum(score, FARTHEST), own)
         own["usual"] = np.where(own["on"] & ~hit, own["usual"], change.usual)
         which = np.where(found.score * self._limit > total, EXCESS_INDEX, VALUE_INDEX)
         own["which"] = np.where(own["on"] & ~hit, own["which"], which)
         own["low"] = own["high"] = np.where(change.known, change.usual, np.nan)
         likely = odd & (change.total >= self._limit / 2)
+        was, since = own["on"].copy(), slot - own["loud"]
         self._alarm(hit, likely, slot, own)
-        self._range_by_hour.mark(likely | own["on"] | ((own["loud"] > 0) & (slot - own["loud"] < DAY)), hours)
+        self._range_by_hour.mark_alarms(likely | own["on"], own["on"] & ~was, since, back, again, hours)
         self._add_to_day(errors, requests, slot, passed, batch, own)
 
     def _look_at_values(self, slot: Timestamp, batch: EventBatch, own: StateColumn) -> None:
@@ -244,7 +242,9 @@ class AutoStrategy(RetrainStrategy):
         numbers = forward(mean, batch, logit)
         passed = np.where(own["looked"] > 0, slot - own["looked"], self._window)
         habits, extremes = own["habits"], own["extremes"]
-        surprise = self._baseline.step(numbers, slot, passed, own["on"] | (slot - extremes["born"] < DAY), habits)
+        again = own["on"] & self._baseline.comes_again(own["on"], slot, passed, habits)
+        odd = own["on"] | (slot - extremes["born"] < DAY)
+        surprise = self._baseline.step(numbers, slot, passed, odd, habits, again)
         change = np.where(own["looked"] > 0, numbers - forward(own["last"], batch, logit), np.nan)
         own["last"], own["looked"] = mean, slot
         shift = cusum(surprise.z, slot, extremes["born"], own["sums"])
@@ -284,7 +284,7 @@ class AutoStrategy(RetrainStrategy):
         usual = ended.expected if counted else backward(ended.expected, batch, own["scale"] == LOGIT)
         for name, column in (("which", DAY_INDEX), ("side", 1 - 2 * (side + sides.start)), ("usual", usual)):
             own[name] = np.where(begins, column, own[name])
-        self._score(np.where(begins, farthest, own["score"]), own)
+        self._score(np.where(begins, np.minimum(farthest, FARTHEST), own["score"]), own)
         self._alarm(begins, np.zeros_like(begins), slot, own)
 
     @staticmethod
@@ -360,7 +360,7 @@ class AutoStrategy(RetrainStrategy):
             usual = np.where(which == VALUE_INDEX, mean, backward(expected, batch, logit))
             for name, column in (("which", which), ("side", sign), ("usual", usual)):
                 own[name] = np.where(begins, column, own[name])
-        self._score(np.maximum(best, -99.0), own)
+        self._score(np.clip(best, -99.0, FARTHEST), own)
         self._alarm(hit, best > CALM, slot, own)
         past = begins[:, None] & (own["sums"] > LEAST_SUM)
         own["sums"] = np.where(past, 0.0, own["sums"])
@@ -385,11 +385,11 @@ class AutoStrategy(RetrainStrategy):
         code[~conclusive], cause[conclusive] = Code.INCONCLUSIVE, Cause.NONE
         limit = np.full(len(batch), self._limit if counted else self._maxima.limit)
         usual = memory["usual"].astype(np.float64)
-        details = (memory["which"].copy(), memory["side"].copy(), usual, memory["highest"].copy())
+        details = (memory["which"].copy(), memory["side"].copy(), usual, memory["highest"].astype(np.float64))
         bounds = (np.where(known, memory[name].astype(np.float64), np.nan) for name in ("low", "high"))
         logit = memory["scale"] == LOGIT
         shown = bounds if counted else (scale.within(backward(bound, batch, logit), logit) for bound in bounds)
-        return AutoVerdicts(code, cause, memory["score"].copy(), limit, *details, *shown)
+        return AutoVerdicts(code, cause, memory["score"].astype(np.float64), limit, *details, *shown)
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
         """Return how the value differs from its usual behaviour, in the signal's unit."""

@@ -110,7 +110,7 @@ def test_days_of_a_job_that_starts_at_varying_times_are_kept_apart(columns: dict
             story.see(**{name: column + number % 2 for name, column in columns.items()})
     assert story.state is not None
     days = story.state["days"]
-    assert int(days["means"][0] + days["waiting"][0]) == 8
+    assert int(days["means"][0] + (days["recent_weekdays"][0] > 0).sum()) == 8
 
 
 def test_a_score_during_the_alarm_of_a_day_is_not_taken_for_that_of_the_day() -> None:

@@ -58,9 +58,9 @@ class DailyMeans:
     fields: tuple[Any, ...] = (
         ("sum", np.float64), ("weight", np.float32), ("time", np.float32), ("usual_time", np.float32),
         ("anchor", np.float64),  # all other means are relative to this one
-        ("mean", np.float32), ("variance", np.float64), ("recent", np.float32, (GUARD, 2)), ("waiting", np.uint8),
-        ("means", np.uint8), ("deviations", np.uint8),
-        ("recent_weekdays", np.uint8, (GUARD,)), ("weekdays", list(WeekdayMeans.fields)),
+        ("mean", np.float32), ("variance", np.float64), ("recent", np.float32, (GUARD, 2)),
+        ("recent_weekdays", np.uint8, (GUARD,)),  # of the days that are not learnt yet, the oldest first; 1 to 7
+        ("means", np.uint8), ("deviations", np.uint8), ("weekdays", list(WeekdayMeans.fields)),
         ("run", np.int8),  # successive days beyond the limit, FAR for each, negative below it
     )  # fmt: skip
 
@@ -95,7 +95,7 @@ class DailyMeans:
     @staticmethod
     def restart(own: StateColumn) -> None:
         """Learn the means anew, and keep their standard deviations; own (k,) is changed in place."""
-        for name in ("sum", "weight", "time", "mean", "waiting", "means", "run"):
+        for name in ("sum", "weight", "time", "mean", "recent_weekdays", "means", "run"):
             own[name] = 0
         own["weekdays"]["weeks"] = 0
 
@@ -119,7 +119,7 @@ class DailyMeans:
         run = _run(own["run"].astype(np.int64), scores, whole, weekly)
         stays = (np.abs(run) >= LASTS) & (since <= AFTER + DAY)
         moved = far & ~alarmed & ((np.abs(run) // FAR > AFTER // DAY) | stays)
-        self._learn(mean, weekday, whole, alarmed | far, own)
+        self._learn(mean, weekday, whole, alarmed | far, scores, own)
         WeekdayMeans.forget(weekday, far & weekly, own["weekdays"])
         _move(mean, weekday, moved, own)
         own["run"] = np.where(moved, 0, run)
@@ -146,30 +146,38 @@ class DailyMeans:
         scores = np.where(known, far / (noise * self._limits[deviations]), np.nan)
         week = own["weekdays"]
         same, spread = WeekdayMeans.predict(weekday, least, week)
-        weekly = known & (spread < RHYTHM * np.minimum(variance, WeekdayMeans.rhythm(week)))
+        # the variance of all days has no odd ones, as weekends are that are always so: then their distance counts
+        others = np.maximum(variance, np.where(WeekdayMeans.repeats(weekday, week), (same - own["mean"]) ** 2, 0.0))
+        weekly = known & (spread < RHYTHM * np.minimum(others, WeekdayMeans.rhythm(week)))
         scores = np.where(weekly, (level - same) / (np.sqrt(spread) * self._limits[week["errors"]]), scores)
         return scores, own["anchor"] + np.where(weekly, same, own["mean"]), weekly
 
-    def _learn(self, mean: Floats, weekday: NDArray[np.int64], whole: Bools, odd: Bools, own: StateColumn) -> None:
+    def _learn(
+        self, mean: Floats, weekday: NDArray[np.int64], whole: Bools, odd: Bools, scores: Floats, own: StateColumn
+    ) -> None:
         """Learn a day at once while few are known; otherwise let it wait, and learn the oldest that waits.
 
-        Odd days are not learnt, nor are those that wait then: they may belong to the same change.
+        Odd days are not learnt, nor are those that wait then: they may belong to the same change. But an odd day that
+        is usual on its weekday is learnt for that weekday.
         """
-        own["waiting"] = np.where(odd, 0, own["waiting"])
-        level = mean - own["anchor"]
+        level, of_week = mean - own["anchor"], own["recent_weekdays"]
+        usual = WeekdayMeans.is_usual(level, own["mean"], weekday, own["weekdays"]) | (np.abs(scores) < HALF)
+        WeekdayMeans.learn(level, weekday, whole & odd & usual, own["weekdays"])
+        of_week[odd] = 0
+        waiting = (of_week > 0).sum(axis=1)
         fine, new = whole & ~odd, np.stack([level, level - own["mean"]], axis=1)
         few = own["means"] < FEWEST
-        full = fine & ~few & (own["waiting"] == GUARD)
+        full = fine & ~few & (waiting == GUARD)
         learnt = np.where(few[:, None], new, own["recent"][:, 0].astype(np.float64))
-        which, day = (fine & few) | full, np.where(few, weekday, own["recent_weekdays"][:, 0])
+        which, day = (fine & few) | full, np.where(few, weekday, of_week[:, 0] - 1)
         _add(learnt, which, own)
         WeekdayMeans.learn(learnt[:, 0], day, which, own["weekdays"])
         waits = np.flatnonzero(fine & ~few)
-        own["waiting"][waits] = np.minimum(own["waiting"][waits] + 1, GUARD)
-        for name, newest in (("recent", new), ("recent_weekdays", weekday)):
+        place = np.minimum(waiting[waits], GUARD - 1)
+        for name, newest in (("recent", new), ("recent_weekdays", weekday + 1)):
             recent = own[name]
             recent[full, :-1] = recent[full, 1:]
-            recent[waits, own["waiting"][waits].astype(np.int64) - 1] = newest[waits]
+            recent[waits, place] = newest[waits]
 
 
 def known_from(own: np.void, born: Timestamp, looked: Timestamp) -> Timestamp:

@@ -11,13 +11,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.domain.times import HOUR, Timestamp
+from bridge.domain.times import DAY, HOUR, Timestamp
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
 from bridge.strategies.stats.scale import both
 
 LASTS = 9  # days that a bound is kept; then it halves its distance to the signal every day
+HABIT = 3  # days in a row on which an hour has an alarm; on the next one, it is not odd
 CONFIRMED = 0.25  # share of its distance by which a bound follows a level that confirms it
+RECENT = 4 * DAY  # how long after an alarm hours are odd, because the change may last
+OFTEN = 3  # alarms in a row
+ODD, ALARM = 1, 2
+CHANCE = 12.0  # margins by which the highest value of an hour varies from day to day
 SMOOTH = HOUR  # time constant of the level
 
 Bools = NDArray[np.bool_]
@@ -38,7 +43,9 @@ class HourlyRange:
 
     fields: tuple[Any, ...] = (
         ("bound", np.float32, (24, 2)), ("age", np.uint8, (24, 2)), ("level", np.float64), ("hour", np.int32),
-        ("odd", np.bool_),
+        ("row", np.uint8),  # alarms with at least one day, and at most LASTS, between them
+        ("peak", np.float32), ("odd", np.uint8),  # whether the present hour is odd: 0, ODD or ALARM
+        ("alarms", np.uint64),  # of each hour: days in a row on which it had an alarm, two bits
     )  # fmt: skip
 
     def step(
@@ -53,7 +60,7 @@ class HourlyRange:
         """Compare values (k,) with the range of their hour, and add hours that are over; update own (k,) in place.
 
         margin: (k,), distance beyond the range that does not count yet, three times as much for a single sample.
-        passed: (k,) ms since each model's last sample. Hours marked as odd are not added.
+        passed: (k,) ms since each model's last sample. Odd hours are not added. Some with a habit are.
         second: (k,), models to compare with the range of all hours and a third of the margin: on their second day.
         """
         hour = slot // HOUR
@@ -61,6 +68,7 @@ class HourlyRange:
         over = ~new & (own["hour"] != hour)
         if over.any():
             self._close(np.flatnonzero(over), margin, own)
+        own["peak"] = np.where(own["hour"] == hour, np.maximum(own["peak"], values), values)
         own["hour"] = hour
         share = -np.expm1(-passed / SMOOTH)
         own["level"] = np.where(new, values, own["level"] + share * (values - own["level"]))
@@ -95,7 +103,23 @@ class HourlyRange:
     @staticmethod
     def mark(odd: Bools, own: StateColumn) -> None:
         """Mark the current hour of some models (k,) as odd."""
-        own["odd"] |= odd
+        own["odd"] = np.maximum(own["odd"], odd * np.uint8(ODD))
+
+    @staticmethod
+    def mark_alarms(
+        alarm: Bools, begins: Bools, since: NDArray[np.int64], back: Bools, again: Bools, own: StateColumn
+    ) -> None:
+        """Mark the current hour of models (k,) with an alarm, and of those whose last one is RECENT, as odd.
+
+        From the third alarm in a row on, and after one that comes again, RECENT hours are not odd.
+        begins: (k,), an alarm begins. since: (k,) ms since the alarm before.
+        back: (k,), the level turned out to be usual. again: (k,), today's alarm comes on this weekday each week.
+        """
+        longer = np.where(since > LASTS * DAY, 1, np.minimum(own["row"], 254) + 1)
+        row = np.where(begins & (since > DAY), longer, own["row"])
+        own["row"] = np.where(again, np.maximum(row, OFTEN), row)
+        HourlyRange.mark((since < RECENT) & (own["row"] < OFTEN), own)
+        own["odd"] = np.where(back | again, 0, np.where(alarm, ALARM, own["odd"]))
 
     @staticmethod
     def _close(over: NDArray[np.int64], margin: Floats, own: StateColumn) -> None:
@@ -103,13 +127,33 @@ class HourlyRange:
 
         A level near a bound confirms it, so that a bound of weekdays lasts through a weekend, and the other way round.
         """
-        normal = over[~own["odd"][over]]
-        own["odd"][over] = False
+        habit = HourlyRange._recurs(over, own)
+        highest = np.where(habit, own["peak"][over] + CHANCE * margin[over], own["level"][over])
+        kept = habit | (own["odd"][over] == 0)
+        own["odd"][over] = 0
+        normal, level = over[kept], both(highest[kept])
         hour = own["hour"][normal] % 24
         bound, age = own["bound"][normal, hour], own["age"][normal, hour]
-        level = both(own["level"][normal])
         wider = (age == 0) | (level >= bound)
         near = wider | (level >= bound - margin[normal, None])
+        near[:, 0] |= habit[kept]
         share = np.where(wider, 1.0, np.where(near, CONFIRMED, np.where(age >= LASTS, 0.5, 0.0)))
         own["bound"][normal, hour] = bound + share * (level - bound)
         own["age"][normal, hour] = np.where(near, 1, np.minimum(age + 1, LASTS))
+
+    @staticmethod
+    def _recurs(over: NDArray[np.int64], own: StateColumn) -> Bools:
+        """Return for which models `over` this hour has a habit, and count the days in a row with an alarm in it.
+
+        It begins after more than HABIT such days, and lasts while the highest value of the hour is nearer to the bound
+        of the hour than to that of the lowest hour.
+        """
+        hour = own["hour"][over] % 24
+        place = (2 * hour).astype(np.uint64)
+        before, alarm = own["alarms"][over] >> place & np.uint64(3), own["odd"][over] == ALARM
+        bounds = own["bound"][over, :, 0]
+        middle = (bounds[np.arange(len(over)), hour] + bounds.min(axis=1)) / 2
+        habit = (before == HABIT) & (alarm | (own["peak"][over] > middle))
+        days = np.where(alarm | habit, np.minimum(before + np.uint64(1), np.uint64(HABIT)), np.uint64(0))
+        own["alarms"][over] ^= (before ^ days) << place
+        return np.asarray(habit)

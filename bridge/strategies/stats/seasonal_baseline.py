@@ -7,7 +7,7 @@ not add up to a shift: Brown, Durbin and Evans, Journal of the Royal Statistical
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from bridge.strategies.base import StateColumn
 from bridge.strategies.stats.clipping import bound
 
 DAYS = 4 * HOUR  # time constant of the level of one hour of the day: samples of about four days
-WEEKS = 0.2  # weight of the newest week in the adjustment of an hour of the week
+WEEKS, AGAIN = 0.2, 0.95  # weights of the newest week in the adjustment of an hour; in an alarm that comes each week
 WANDER = 12 * HOUR  # time constant of the level
 NOISE = 3 * DAY  # time constant of the noise
 FEW = 30  # samples before the noise is known
@@ -30,6 +30,7 @@ WEEK = 7 * DAY  # time constant of the variance of those means
 CHANCE = 1.5  # multiple of the variance of independent noise that a week of it may show by chance
 ALL_HOURS = (1 << 24) - 1  # bits of all hours of a day
 CALMEST = 0.1  # least variance of those means: one of 0, as of constant values, would never grow again
+TODAY = np.uint8(1 << 7)  # bit of an alarm on the present day
 MOST = 0.95  # highest correlation of neighbours that whitening removes
 HIGHEST = 0.99  # highest correlation of neighbours
 
@@ -55,16 +56,19 @@ class SeasonalBaseline:
         ("day", np.float32, (24,)), ("seen", np.uint32), ("week", np.float32, (168,)), ("wander", np.float64),
         ("count", np.float32), ("spread", np.float32), ("variance", np.float64), ("product", np.float64),
         ("before", np.float32), ("noise", np.float32), ("drift", np.float32), ("excess", np.float32),
+        ("alarms", np.uint8),  # a bit for each day of the week with an alarm, and TODAY
         ("fresh", np.uint16),  # number of the next sample of a new version, until its level is settled; 0 = settled
     )  # fmt: skip
 
     def step(
-        self, values: Floats, slot: Timestamp, passed: NDArray[np.int64], odd: NDArray[np.bool_], own: StateColumn
-    ) -> Deviation:
+        self, values: Floats, slot: Timestamp, passed: NDArray[np.int64], odd: NDArray[np.bool_], own: StateColumn,
+        again: NDArray[np.bool_] | Literal[False] = False,
+    ) -> Deviation:  # fmt: skip
         """Compare finite values (k,) with the baseline, and learn from them; update the state own (k,) in place.
 
         passed: (k,) ms since each model's last sample.
         odd: (k,), samples that are no weekly habit: within an alarm, and on the first day, which shows no week yet.
+        again: (k,), of these, samples in an alarm that was there a week ago, too: they are a habit.
         """
         hour, hour_of_week = slot // HOUR % 24, slot // HOUR % 168
         usual = own["week"][:, hour_of_week].astype(np.float64)
@@ -77,14 +81,30 @@ class SeasonalBaseline:
         z = self._innovation(residual, known, passed, own)
         z = np.where(behind == 0, np.nan, z / np.sqrt(1 + 1 / np.where(behind > 0, behind, np.inf)))
         z = self._deflated(z, passed, own)
-        gain = 1 - (1 - WEEKS) ** (passed / HOUR)
-        own["week"][:, hour_of_week] += np.where(known & ~odd, gain * (beyond - usual), 0.0)
+        gain = 1 - (1 - np.where(again, AGAIN, WEEKS)) ** (passed / HOUR)
+        own["week"][:, hour_of_week] += np.where(known & (again | ~odd), gain * (beyond - usual), 0.0)
         self._follow(beyond - usual, known, passed, own)
         level = own["day"][:, hour]
         first = ~_has(own, hour)
         own["day"][:, hour] = np.where(first, values, level + _share(passed, DAYS) * (values - level))
         own["seen"] |= np.uint32(1 << hour)
         return Deviation(z, expected)
+
+    @staticmethod
+    def comes_again(
+        alarm: NDArray[np.bool_], slot: Timestamp, passed: NDArray[np.int64], own: StateColumn
+    ) -> NDArray[np.bool_]:
+        """Return which models (k,) had an alarm today, and a week ago, too; update own (k,) in place.
+
+        alarm: (k,), in an alarm until now. passed: (k,) ms since each model's last sample.
+        """
+        day = (slot - passed) // DAY
+        bit, today, alarms = (1 << day % 7).astype(np.uint8), own["alarms"] & TODAY, own["alarms"] & ~TODAY
+        ended = day < slot // DAY
+        alarms = np.where(ended, np.where(today > 0, alarms | bit, alarms & ~bit), alarms)
+        today = np.where(alarm, TODAY, np.where(ended, 0, today)).astype(np.uint8)
+        own["alarms"] = alarms | today
+        return np.asarray((today > 0) & (alarms >> (slot // DAY % 7) & 1 > 0))
 
     @staticmethod
     def far(values: Floats, own: StateColumn) -> NDArray[np.bool_]:

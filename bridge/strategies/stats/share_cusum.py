@@ -163,8 +163,8 @@ class ShareCusum:
     def learn(
         errors: Floats, requests: Floats, slot: Timestamp, found: ShareChange, limit: float, odd: Bools,
         highest: Floats, hit: Bools, own: StateColumn,
-    ) -> None:  # fmt: skip
-        """Learn the usual error rate.
+    ) -> Bools:  # fmt: skip
+        """Learn the usual error rate; return which models (k,) are back at one that is usual at such times.
 
         odd: (k,) the present error rate is higher than it has been at such times.
         highest: (k,) error rate of such times up to which a rise becomes the usual rate without an alarm.
@@ -197,6 +197,7 @@ class ShareCusum:
         own["sums"] = sums
         for name in ("new_errors", "new_requests"):
             own[name] = np.where(over, 0.0, own[name])
+        return np.asarray(back)
 
 
 def weights(moments: NDArray[np.float32]) -> Floats:

@@ -54,6 +54,21 @@ class WeekdayMeans:
         return np.asarray((apart**2).sum(axis=1) / np.maximum(count - 1, 1))
 
     @staticmethod
+    def repeats(weekday: Ints, own: StateColumn) -> Bools:
+        """Return for which models a weekday (k,) is known from two weeks or more."""
+        return np.asarray(own["weeks"][np.arange(len(own)), weekday] > 1)
+
+    @staticmethod
+    def is_usual(means: Floats, others: Floats, weekday: Ints, own: StateColumn) -> Bools:
+        """Return for which models the mean of a day (k,) is usual on its weekday, or the first one known of it.
+
+        others: (k,), mean of all days. The day is usual if it is at least twice as near to its weekday.
+        """
+        rows = np.arange(len(own))
+        apart = np.abs(means - own["mean"][rows, weekday])
+        return np.asarray((own["weeks"][rows, weekday] == 0) | (2 * apart < np.abs(means - others)))
+
+    @staticmethod
     def learn(means: Floats, weekday: Ints, which: Bools, own: StateColumn) -> None:
         """Add the means (k,) of days of which models; change the state own (k,) in place.
 

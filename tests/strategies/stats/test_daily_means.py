@@ -104,12 +104,12 @@ def test_the_newest_days_wait_and_are_dropped_when_a_day_is_odd() -> None:
     reference = days.own["anchor"][0] + days.own["mean"][0]
     for waiting in range(1, GUARD + 1):
         days.see(np.array([10.3]))
-        assert days.own["waiting"].tolist() == [waiting]
+        assert (days.own["recent_weekdays"] > 0).sum(axis=1).tolist() == [waiting]
         assert days.own["anchor"][0] + days.own["mean"][0] == pytest.approx(reference)
     days.see(np.array([20.0]))
     assert days.own["anchor"][0] + days.own["mean"][0] > reference
     assert days.see(np.array([10.0]))[0] == 1
-    assert days.own["waiting"].tolist() == [0]
+    assert days.own["recent_weekdays"].tolist() == [[0, 0, 0]]
 
 
 def test_a_single_day_beyond_the_limit_is_at_most_at_the_limit() -> None:
@@ -224,7 +224,7 @@ def test_days_with_few_samples_are_learnt(every: int) -> None:
             np.ones(1), np.ones(1), slot, np.full(1, every * HOUR), days.born, days.loud, days.own, counted=False
         )
         at += every
-    assert int(days.own["means"][0] + days.own["waiting"][0]) >= 28
+    assert int(days.own["means"][0] + (days.own["recent_weekdays"][0] > 0).sum()) >= 28
 
 
 RHYTHM = np.array([0.0, 0.0, 0.0, 0.0, 0.0, -10.0, -10.0])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bridge.domain.times import DAY, HOUR
-from bridge.strategies.stats.hourly_range import LASTS, HourlyRange
+from bridge.strategies.stats.hourly_range import ALARM, CHANCE, LASTS, ODD, OFTEN, HourlyRange
 
 START = 1_700_006_400_000  # Wednesday, 15 November 2023, 00:00 UTC
 OTHER, SECOND = np.array([False]), np.array([True])
@@ -83,3 +84,57 @@ def test_the_upper_end_of_the_range_is_the_higher_one_of_both_ends_of_the_hour()
     assert upper[0] == -np.inf
     assert upper[24 + 6 : 24 + 10] == [1.0, 5.0, 5.0, 1.0]
     assert of_day == [np.inf] * 24 + [5.0] * 24
+
+
+def upper_ends(days: int, peak: float, alarm: int = 8, hour: int = 5) -> list[float]:
+    """Return the upper end of one hour after each day.
+
+    The value is 1, and in this hour `peak`, with an alarm on the first `alarm` days.
+    """
+    hours, never, found = HourlyRange(), np.array([False]), []
+    own = np.zeros(1, list(hours.fields))
+    own["row"] = OFTEN
+    for at in range(24 * days + 1):
+        value, job = np.array([peak if at % 24 == hour else 1.0]), at % 24 == hour and at < 24 * alarm
+        hours.step(value, np.array([0.1]), START + at * HOUR, np.array([DAY]), never, own)
+        hours.mark_alarms(np.array([job]), never, np.array([DAY]), never, never, own)
+        if at % 24 == 0 and at:
+            found.append(float(own["bound"][0, hour, 0]))
+    return found
+
+
+def test_an_hour_with_an_alarm_each_day_becomes_a_habit() -> None:
+    """On the fourth day; its highest value is then usual, with what chance adds, and stays so without an alarm."""
+    found = upper_ends(30, 5.0, alarm=4)
+    assert found[:3] == [0.0] * 3
+    assert np.allclose(found[3:], 5.0 + 0.1 * CHANCE)
+
+
+def test_three_days_with_an_alarm_are_no_habit() -> None:
+    """What follows without an alarm is the usual level."""
+    assert np.allclose(upper_ends(3 + 9, 5.0, alarm=3)[:3], 0.0)
+
+
+def mark(own: NDArray[np.void], days: float, *, begins: bool = False, again: bool = False, back: bool = False) -> int:
+    """Return the mark of an hour, days after the last alarm."""
+    own["odd"] = 0
+    flags = [np.array([each]) for each in (begins, back, again)]
+    HourlyRange.mark_alarms(flags[0], flags[0], np.array([int(days * DAY)]), *flags[1:], own)
+    return int(own["odd"][0])
+
+
+def test_hours_after_an_alarm_are_odd_for_four_days() -> None:
+    """Unless alarms come often, or today's comes each week; a level that was usual after all is normal."""
+    own = np.zeros(1, list(HourlyRange.fields))
+    assert mark(own, 99, begins=True) == ALARM
+    assert [mark(own, days) for days in (0.5, 3.9, 4.1)] == [ODD, ODD, 0]
+    assert mark(own, 3.9, back=True) == 0
+    assert mark(own, 0.6, begins=True) == ALARM  # the same incident
+    assert mark(own, 4.5, begins=True) == ALARM
+    assert mark(own, 0.5) == ODD
+    assert mark(own, 4.5, begins=True) == ALARM
+    assert mark(own, 0.5) == 0
+    assert mark(own, 10, begins=True) == ALARM  # the first of a new row
+    assert mark(own, 0.5) == ODD
+    assert mark(own, 0.5, again=True) == 0
+    assert mark(own, 0.5) == 0

@@ -167,3 +167,30 @@ def test_an_odd_sample_is_no_habit_of_its_weekday(odd: bool, expected: float) ->
         habits.step(np.array([10.0]), START + position * HOUR, passed, np.array([odd]), own)
     week = own["week"][0, :] + 2.0
     assert week[(START // HOUR + 14 * 24 + 1) % 168] == pytest.approx(expected, abs=0.1)
+
+
+def test_an_alarm_on_the_same_day_of_two_weeks_comes_again() -> None:
+    """One on another day does not; a week without one ends the habit."""
+    own, hour = np.zeros(1, list(SeasonalBaseline.fields)), np.array([HOUR])
+    found = []
+    for at in range(5 * 168):
+        week, day = at // 168, at % 168 // 24
+        alarm = at % 24 == 3 and ((day == 2 and week != 2) or (week, day) == (0, 4) or (week, day) == (1, 5))
+        if SeasonalBaseline.comes_again(np.array([alarm]), START + at * HOUR, hour, own)[0]:
+            found.append((week, day, at % 24))
+    assert found == [(week, 2, hour_of_day) for week in (1, 4) for hour_of_day in range(3, 24)]
+
+
+def test_an_alarm_that_comes_again_is_learnt_within_its_hour() -> None:
+    """95 % of its distance; another alarm teaches nothing about its weekday."""
+    for again, share in ((True, 0.95), (False, 0.0)):
+        own, habits = np.zeros(1, list(SeasonalBaseline.fields)), SeasonalBaseline()
+        passed, alarm = np.array([5 * MINUTE]), np.array([True])
+        for position in range(8 * 288):
+            habits.step(np.ones(1), START + position * 5 * MINUTE, passed, NONE[:1], own)
+        for position in range(8 * 288, 8 * 288 + 12):
+            slot = START + position * 5 * MINUTE
+            base = own["day"][0, 0]
+            habits.step(np.array([11.0]), slot, passed, alarm, own, np.array([again]))
+        hour_of_week = slot // HOUR % 168
+        assert own["week"][0, hour_of_week] == pytest.approx(share * (11.0 - base), abs=1.5)

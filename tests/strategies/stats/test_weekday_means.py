@@ -120,3 +120,18 @@ def test_days_vary_at_least_as_their_samples_do() -> None:
 
 def variance_of(own: np.ndarray[tuple[int], np.dtype[np.void]], least: Floats) -> float:
     return float(WeekdayMeans.predict(np.array([0]), least, own)[1][0])
+
+
+def test_a_far_day_is_usual_if_it_is_twice_as_near_to_its_weekday() -> None:
+    """Or if nothing is known of its weekday; one week is no rhythm yet."""
+    own, day, one = np.zeros(1, list(WeekdayMeans.fields)), np.array([5]), np.ones(1, np.bool_)
+
+    def usual(mean: float) -> bool:
+        return bool(WeekdayMeans.is_usual(np.array([mean]), np.array([1.0]), day, own)[0])
+
+    assert usual(9.0)
+    WeekdayMeans.learn(np.array([4.0]), day, one, own)
+    assert [usual(mean) for mean in (2.9, 3.1, 4.0, 6.9, 7.1)] == [False, True, True, True, False]
+    assert not WeekdayMeans.repeats(day, own)[0]
+    WeekdayMeans.learn(np.array([4.0]), day, one, own)
+    assert WeekdayMeans.repeats(day, own)[0]
