@@ -30,6 +30,7 @@ WEEK = 7 * DAY  # time constant of the variance of those means
 CHANCE = 1.5  # multiple of the variance of independent noise that a week of it may show by chance
 ALL_HOURS = (1 << 24) - 1  # bits of all hours of a day
 CALMEST = 0.1  # least variance of those means: one of 0, as of constant values, would never grow again
+WEEKEND = 2  # days
 TODAY = np.uint8(1 << 7)  # bit of an alarm on the present day
 MOST = 0.95  # highest correlation of neighbours that whitening removes
 HIGHEST = 0.99  # highest correlation of neighbours
@@ -96,6 +97,7 @@ class SeasonalBaseline:
     ) -> NDArray[np.bool_]:
         """Return which models (k,) had an alarm today, and a week ago, too; update own (k,) in place.
 
+        Alarms on more days of a week than a weekend has are no weekly habit.
         alarm: (k,), in an alarm until now. passed: (k,) ms since each model's last sample.
         """
         day = (slot - passed) // DAY
@@ -104,7 +106,8 @@ class SeasonalBaseline:
         alarms = np.where(ended, np.where(today > 0, alarms | bit, alarms & ~bit), alarms)
         today = np.where(alarm, TODAY, np.where(ended, 0, today)).astype(np.uint8)
         own["alarms"] = alarms | today
-        return np.asarray((today > 0) & (alarms >> (slot // DAY % 7) & 1 > 0))
+        few = np.unpackbits(alarms[:, None], axis=1).sum(axis=1) <= WEEKEND
+        return np.asarray((today > 0) & few & (alarms >> (slot // DAY % 7) & 1 > 0))
 
     @staticmethod
     def far(values: Floats, own: StateColumn) -> NDArray[np.bool_]:
