@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bridge.domain.batch import EventKind
-from tests.strategies.test_auto_constant import PER_DAY, Floats, alarms, alarms_of_counts
+from tests.strategies.test_auto import Floats
+from tests.strategies.test_auto_constant import PER_DAY, alarms, alarms_of_counts
 
 
 def weekends(days: int, factor: float, first: int) -> Floats:

@@ -118,8 +118,8 @@ def test_three_days_with_an_alarm_are_no_habit() -> None:
 def mark(own: NDArray[np.void], days: float, *, begins: bool = False, again: bool = False, back: bool = False) -> int:
     """Return the mark of an hour, days after the last alarm."""
     own["odd"] = 0
-    flags = [np.array([each]) for each in (begins, back, again)]
-    HourlyRange.mark_alarms(flags[0], flags[0], np.array([int(days * DAY)]), *flags[1:], own)
+    begun, usual, habit = (np.array([each]) for each in (begins, back, again))
+    HourlyRange.mark_alarms(begun, begun, np.array([int(days * DAY)]), usual, habit, own)
     return int(own["odd"][0])
 
 
