@@ -55,3 +55,13 @@ def test_an_incident_does_not_hide_the_next_one_of_the_same_week(days: int, apar
     for found in alarms_of_counts(shares, 125):
         assert 15 * PER_DAY <= found[0] < 15 * PER_DAY + 12
         assert np.any((found >= (15 + apart) * PER_DAY) & (found < (15 + apart) * PER_DAY + 12))
+
+
+def test_incidents_that_follow_each_other_within_days_are_detected() -> None:
+    """Four of half a day, a day and a half apart, each with four times the errors; the fourth was hidden for a time."""
+    shares = np.full(22 * PER_DAY, 0.01)
+    begins = [15 * PER_DAY + each * 3 * PER_DAY // 2 for each in range(4)]
+    for begin in begins:
+        shares[begin : begin + PER_DAY // 2] = 0.04
+    for found in alarms_of_counts(shares, 126):
+        assert all(np.any((found >= begin) & (found < begin + 12)) for begin in begins)

@@ -20,7 +20,7 @@ LASTS = 9  # days that a bound is kept; then it halves its distance to the signa
 HABIT = 3  # days in a row on which an hour has an alarm; on the next one, it is not odd
 CONFIRMED = 0.25  # share of its distance by which a bound follows a level that confirms it
 RECENT = 4 * DAY  # how long after an alarm hours are odd, because the change may last
-OFTEN = 3  # alarms in a row
+OFTEN = 5  # alarms in a row that are a habit
 ODD, ALARM = 1, 2
 CHANCE = 12.0  # margins by which the highest value of an hour varies from day to day
 SMOOTH = HOUR  # time constant of the level
@@ -111,7 +111,7 @@ class HourlyRange:
     ) -> None:
         """Mark the current hour of models (k,) with an alarm, and of those whose last one is RECENT, as odd.
 
-        From the third alarm in a row on, and after one that comes again, RECENT hours are not odd.
+        From the fifth alarm in a row on, and after one that comes again, RECENT hours are not odd.
         begins: (k,), an alarm begins. since: (k,) ms since the alarm before.
         back: (k,), the level turned out to be usual. again: (k,), today's alarm comes on this weekday each week.
         """

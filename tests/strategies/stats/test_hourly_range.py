@@ -130,8 +130,9 @@ def test_hours_after_an_alarm_are_odd_for_four_days() -> None:
     assert [mark(own, days) for days in (0.5, 3.9, 4.1)] == [ODD, ODD, 0]
     assert mark(own, 3.9, back=True) == 0
     assert mark(own, 0.6, begins=True) == ALARM  # the same incident
-    assert mark(own, 4.5, begins=True) == ALARM
-    assert mark(own, 0.5) == ODD
+    for _ in range(OFTEN - 2):
+        assert mark(own, 4.5, begins=True) == ALARM
+        assert mark(own, 0.5) == ODD
     assert mark(own, 4.5, begins=True) == ALARM
     assert mark(own, 0.5) == 0
     assert mark(own, 10, begins=True) == ALARM  # the first of a new row
