@@ -1,4 +1,4 @@
-"""Requests of `strategy: auto` on signals with a habit that it first has to learn: weekends, or a job at the same time.
+"""Requests of `strategy: auto` on signals with a habit that it must learn first: weekends, or a job at the same time.
 
     python -m benchmarks.habits [--seed N] [--models 40]
 

@@ -109,7 +109,7 @@ class Api:
             try:
                 return self._attempt(path, params, ends)
             except AttemptError as error:
-                if failure is None or not _is_cut(error, retry_until):  # else the attempt before tells more
+                if failure is None or not _is_cut(error, retry_until):  # else the attempt before shows why
                     failure = error
                 wait = max(failure.wait / 1000, _PAUSES[min(attempts, len(_PAUSES)) - 1])
                 ends = min(ends, retry_until)
