@@ -196,7 +196,7 @@ class Api:
 
 
 def _is_cut(error: AttemptError, retry_until: float) -> bool:
-    """Return whether an attempt had no answer because retries had to end."""
+    """Return whether an attempt ended without an answer because the time for retries was over."""
     return error.reason == "timeout" and not error.status and time.monotonic() >= retry_until
 
 
