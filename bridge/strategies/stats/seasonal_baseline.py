@@ -82,7 +82,9 @@ class SeasonalBaseline:
         z = self._innovation(residual, known, passed, own)
         z = np.where(behind == 0, np.nan, z / np.sqrt(1 + 1 / np.where(behind > 0, behind, np.inf)))
         z = self._deflated(z, passed, own)
-        gain = 1 - (1 - np.where(again, AGAIN, WEEKS)) ** (passed / HOUR)
+        gain = 1 - (1 - WEEKS) ** (passed / HOUR)
+        if np.any(again):
+            gain = np.where(again, 1 - (1 - AGAIN) ** (passed / HOUR), gain)
         own["week"][:, hour_of_week] += np.where(known & (again | ~odd), gain * (beyond - usual), 0.0)
         self._follow(beyond - usual, known, passed, own)
         level = own["day"][:, hour]
