@@ -230,6 +230,7 @@ class MemoryStore(MemoryOutbox, MemoryRuns, MemoryConfigLog):
     def _forget(self, gone: set[str]) -> None:
         self._requests = {id_: record for id_, record in self._requests.items() if id_ not in gone}
         self._rows = {id_: row for id_, row in self._rows.items() if row.record.request_id not in gone}
+        self._keys = {key: id_ for key, id_ in self._keys.items() if id_ in self._rows}
         self._runs = {key: run for key, run in self._runs.items() if key[0] not in gone}
 
     def _size(self) -> int:

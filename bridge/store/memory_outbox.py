@@ -55,7 +55,7 @@ class MemoryOutbox:
     def _queue(self, new: NewDelivery, at: Timestamp) -> None:
         key = (new.request_id, new.destination, new.kind)
         if key not in self._keys:
-            id_ = self._keys[key] = len(self._keys) + 1
+            id_ = self._keys[key] = next(reversed(self._rows), 0) + 1  # as SQLite numbers rows
             queued = DeliveryRecord(id_, *key, DeliveryState.QUEUED, 0, at, max(at, new.due), at)
             self._rows[id_] = _Row(queued, bundle=new.bundle if at < new.due else "")
 

@@ -224,3 +224,24 @@ TestStores = Stores.TestCase
 TestStores.settings = settings(
     max_examples=200, stateful_step_count=25, deadline=None, print_blob=True, phases=[Phase.generate]
 )
+
+
+def test_deliveries_after_pruning_are_numbered_alike() -> None:
+    """All rows are gone, so that SQLite begins with the first number again."""
+    state, hook, model = Stores(), PLACES[0], MODELS[0]
+
+    def tick(number: int, start: int, status: RequestState, kinds: list[Kind]) -> None:
+        state.a_tick_makes_or_changes_a_request(
+            number=number, model=model, start=start, state=status, kinds=kinds, where=[hook] * len(kinds)
+        )
+
+    state.time_passes(step=2032)
+    tick(5, 2000, RequestState.UNDELIVERED, [Kind.RESOLVED])
+    state.what_is_due_dies_and_is_driven_again(place=hook)
+    state.discard(place=hook, limit=2)
+    tick(1, 3000, RequestState.LOST, [])
+    state.time_passes(step=697)
+    state.prune(age=276)
+    assert state.both("request", IDS[5]) is None
+    tick(3, 4000, RequestState.CANCELLED, [Kind.RESOLVED])
+    state.teardown()
