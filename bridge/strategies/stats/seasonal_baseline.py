@@ -131,6 +131,7 @@ class SeasonalBaseline:
         """Keep season and noise, and learn the level anew from the next sample on; own (k,) is changed in place."""
         own["day"] += own["wander"][:, None]
         own["fresh"], own["wander"], own["before"], own["drift"] = own["count"] > 0, 0.0, 0.0, 0.0
+        own["alarms"] = 0  # those of another version are no habit of this one
 
     @staticmethod
     def _moved(base: Floats, values: Floats, first: NDArray[np.bool_], own: StateColumn) -> Floats:

@@ -194,3 +194,15 @@ def test_an_alarm_that_comes_again_is_learnt_within_its_hour() -> None:
             habits.step(np.array([11.0]), slot, passed, alarm, own, np.array([again]))
         hour_of_week = slot // HOUR % 168
         assert own["week"][0, hour_of_week] == pytest.approx(share * (11.0 - base), abs=1.5)
+
+
+def test_alarms_of_the_version_before_are_no_habit() -> None:
+    """An alarm a week after one of the former version does not come again."""
+    own, hour, alarm = np.zeros(1, list(SeasonalBaseline.fields)), np.array([HOUR]), np.array([True])
+    for at in range(168):
+        SeasonalBaseline.comes_again(alarm & (at == 3), START + at * HOUR, hour, own)
+    former = own.copy()
+    SeasonalBaseline.move(own)
+    slot = START + (168 + 3) * HOUR
+    assert SeasonalBaseline.comes_again(alarm, slot, hour, former)[0]
+    assert not SeasonalBaseline.comes_again(alarm, slot, hour, own)[0]
