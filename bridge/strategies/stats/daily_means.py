@@ -146,7 +146,7 @@ class DailyMeans:
         scores = np.where(known, far / (noise * self._limits[deviations]), np.nan)
         week = own["weekdays"]
         same, spread = WeekdayMeans.predict(weekday, least, week)
-        # the variance of all days has no odd ones, as weekends are that are always so: then their distance counts
+        # all days vary little if weekends are always odd, and so never learnt: then their distance counts
         others = np.maximum(variance, np.where(WeekdayMeans.repeats(weekday, week), (same - own["mean"]) ** 2, 0.0))
         weekly = known & (spread < RHYTHM * np.minimum(others, WeekdayMeans.rhythm(week)))
         scores = np.where(weekly, (level - same) / (np.sqrt(spread) * self._limits[week["errors"]]), scores)

@@ -60,7 +60,7 @@ class HourlyRange:
         """Compare values (k,) with the range of their hour, and add hours that are over; update own (k,) in place.
 
         margin: (k,), distance beyond the range that does not count yet, three times as much for a single sample.
-        passed: (k,) ms since each model's last sample. Odd hours are not added. Some with a habit are.
+        passed: (k,) ms since each model's last sample. Odd hours are not added, except those with a habit.
         second: (k,), models to compare with the range of all hours and a third of the margin: on their second day.
         """
         hour = slot // HOUR
